@@ -1,0 +1,114 @@
+"""A tiny generated wasm module that stands between a guest and its host functions.
+
+A host function called by wasmtime gets a pointer to its arguments. Taking that pointer needs a Python function, and
+a Python function has a first instruction outside of any ``try``: a pending signal handler that raises there (Ctrl-C)
+makes ctypes return garbage to the runtime, which crashes the process. So a host function here takes no
+arguments at all (see ``trampoline``), and the adapter carries them: for each import it exports a
+function with the import's signature that stores the arguments into a frame in its own memory, calls the host, and
+loads the result from the frame. wasm-to-wasm calls cost some nanoseconds.
+
+Frame, in 8-byte slots: 0 i32 result, or ``UNSERVED``; 1 result of any other type; 2... the arguments (i32 zero-extended).
+The adapter writes ``UNSERVED`` before the call; finding it afterwards means that the host could not
+answer, and the guest unwinds with a trap.
+"""
+
+from __future__ import annotations
+
+UNSERVED = -(1 << 63)
+ARGUMENTS = 16
+"""Byte offset of the first argument in the frame."""
+
+Signature = tuple[str, str]
+
+_TYPES = {"i": 0x7F, "I": 0x7E, "f": 0x7D, "F": 0x7C}
+_LOADS = {"i": 0x28, "I": 0x29, "f": 0x2A, "F": 0x2B}
+_STORES = {"i": 0x36, "I": 0x37, "f": 0x38, "F": 0x39}
+_ALIGN = {"i": 2, "I": 3, "f": 2, "F": 3}
+_I64_CONST, _I32_CONST, _I64_EXTEND_I32_U, _I64_EQ = 0x42, 0x41, 0xAD, 0x51
+_LOCAL_GET, _CALL, _IF, _VOID, _UNREACHABLE, _END = 0x20, 0x10, 0x04, 0x40, 0x00, 0x0B
+
+
+def _unsigned(n: int) -> bytes:
+    """LEB128."""
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def _signed(n: int) -> bytes:
+    """Signed LEB128."""
+    out = bytearray()
+    while not -64 <= n < 64:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n & 0x7F)
+    return bytes(out)
+
+
+def _vector(items: list[bytes]) -> bytes:
+    return _unsigned(len(items)) + b"".join(items)
+
+
+def _section(number: int, items: list[bytes]) -> bytes:
+    body = _vector(items)
+    return bytes([number]) + _unsigned(len(body)) + body
+
+
+def _name(text: str) -> bytes:
+    encoded = text.encode()
+    return _unsigned(len(encoded)) + encoded
+
+
+def _access(opcode: int, letter: str, offset: int) -> bytes:
+    return bytes([opcode, _ALIGN[letter]]) + _unsigned(offset)
+
+
+def _body(index: int, signature: Signature) -> bytes:
+    params, result = signature
+    zero = bytes([_I32_CONST, 0])
+    unserved = bytes([_I64_CONST]) + _signed(UNSERVED)
+    code = zero + unserved + _access(_STORES["I"], "I", 0)
+    for i, letter in enumerate(params):
+        code += zero + bytes([_LOCAL_GET]) + _unsigned(i)
+        if letter == "i":
+            code += bytes([_I64_EXTEND_I32_U])
+        code += _access(_STORES["I" if letter == "i" else letter], "I" if letter == "i" else letter, ARGUMENTS + 8 * i)
+    code += bytes([_CALL]) + _unsigned(index)
+    code += zero + _access(_LOADS["I"], "I", 0) + unserved
+    code += bytes([_I64_EQ, _IF, _VOID, _UNREACHABLE, _END])
+    if result:
+        code += zero + _access(_LOADS[result], result, 0 if result == "i" else 8)
+    code += bytes([_END])
+    body = _unsigned(0) + code  # no locals
+    return _unsigned(len(body)) + body
+
+
+def build(signatures: list[Signature]) -> bytes:
+    """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``."""
+    kinds = sorted(set(signatures))
+    types = [bytes([0x60, 0, 0])]
+    for params, result in kinds:
+        types.append(
+            bytes([0x60])
+            + _vector([bytes([_TYPES[letter]]) for letter in params])
+            + _vector([bytes([_TYPES[letter]]) for letter in result])
+        )
+    count = len(signatures)
+    imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(count)]
+    functions = [_unsigned(1 + kinds.index(signature)) for signature in signatures]
+    memories = [b"\x01\x01\x01"]  # one page, and never more
+    exports = [_name(str(i)) + b"\x00" + _unsigned(count + i) for i in range(count)]
+    exports.append(_name("frame") + b"\x02\x00")
+    bodies = [_body(i, signature) for i, signature in enumerate(signatures)]
+    return (
+        b"\0asm\x01\0\0\0"
+        + _section(1, types)
+        + _section(2, imports)
+        + _section(3, functions)
+        + _section(5, memories)
+        + _section(7, exports)
+        + _section(10, bodies)
+    )

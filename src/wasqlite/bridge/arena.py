@@ -1,0 +1,55 @@
+"""Scratch memory in the guest's heap: allocated piece by piece, freed all at once."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wasqlite.bridge.instance import Instance
+
+
+class Arena:
+    """What was allocated inside the ``with`` block is freed at its end, whatever happened in it.
+
+    The module must export ``malloc`` and ``free``. Out of guest memory is ``MemoryError``.
+    """
+
+    __slots__ = ("_addresses", "_instance")
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._addresses: list[int] = []
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._instance.dead is not None:
+            return  # the heap is gone, or must not be entered any more
+        free = self._instance.function("free", hold_gil=True)
+        while self._addresses:
+            free(self._addresses.pop())
+
+    def alloc(self, size: int) -> int:
+        """The address of ``size`` bytes (at least one), not cleared."""
+        if not 0 <= size < 1 << 32:
+            raise MemoryError(f"{size} bytes cannot be allocated in a 32-bit guest")
+        address: int = self._instance.function("malloc", hold_gil=True)(max(size, 1))
+        if address == 0:
+            raise MemoryError(f"the guest has no {size} bytes left")
+        self._addresses.append(address)
+        return address
+
+    def bytes(self, data: bytes | bytearray | memoryview) -> int:
+        """The address of a copy of ``data``."""
+        address = self.alloc(len(data))
+        self._instance.memory.write(address, data)
+        return address
+
+    def string(self, text: str | bytes) -> int:
+        """The address of ``text`` in UTF-8 (bytes as they are) with a NUL behind it. A NUL inside is a ValueError."""
+        data = text.encode() if isinstance(text, str) else text
+        if b"\0" in data:
+            raise ValueError("embedded null character")
+        return self.bytes(data + b"\0")

@@ -1,0 +1,112 @@
+"""Calls into the guest: one generated closure per function, on wasmtime's unchecked calls.
+
+The closures are generated from text, like a named tuple's methods, because a call with exactly its own arguments costs half
+of one that loops over ``*args``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from wasqlite.bridge._wasmtime import FUNC
+from wasqlite.bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from wasqlite.bridge.instance import Instance
+
+_VIEWS = {"i": ("longs", 2), "I": ("longs", 2), "F": ("doubles", 2), "f": ("floats", 4)}
+_RESULTS = {
+    "": "None",
+    "i": "longs[0] & 0xFFFFFFFF",  # the upper half of the slot is undefined
+    "I": "longs[0]",
+    "F": "doubles[0]",
+    "f": "floats[0]",
+}
+
+# `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
+_TEMPLATE = """
+def call({arguments}):
+    if state.dead is not None:
+        refuse()
+    with lock:
+        if state.dead is not None:
+            refuse()
+        {stores}
+        depth = state.depth
+        reentrant = state.reentrant
+        pointer = None
+        try:
+            if depth:
+                pointer = nest()
+            state.depth = depth + 1
+            error = invoke(context, function, raw, {size}, trap)
+        except BaseException as exception:
+            interrupted(exception, traps, pointer)
+            raise
+        finally:
+            state.depth = depth
+            state.reentrant = reentrant
+        if error is not None or traps[0] or parked:
+            failed(error, traps, pointer)
+        return {result}
+"""
+
+
+@cache
+def _code(params: str, result: str) -> CodeType:
+    names = [f"a{i}" for i in range(len(params))]
+    stores = []
+    for i, letter in enumerate(params):
+        view, step = _VIEWS[letter]
+        stores.append(f"{view}[{i * step}] = {names[i]}")
+    source = _TEMPLATE.format(
+        arguments=", ".join(names),
+        stores="; ".join(stores) or "pass",
+        size=max(len(params), len(result)),
+        result=_RESULTS[result],
+    )
+    return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
+
+
+def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
+    """The closure that calls ``name``. It keeps the instance alive."""
+    if instance.state.dead is not None:
+        instance.refuse()
+    api = instance._api
+    extern = api.export(instance._context, instance._instance, name, FUNC)
+    signature = instance.exports.get(name)
+    if extern is None or signature is None:
+        raise BridgeError(f"{instance.name} exports no function {name}")
+    params, result = signature
+    if "?" in params + result or len(result) > 1:
+        raise BridgeError(f"{name} has a type that cannot be called: {signature}")
+    slots = max(len(params), len(result), 1)
+    longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
+    traps = (ctypes.c_void_p * 1)()
+    namespace: dict[str, Any] = {
+        "state": instance.state,
+        "lock": instance.lock,
+        "parked": instance.parked,
+        "refuse": instance.refuse,
+        "failed": instance.failed,
+        "interrupted": instance.interrupted,
+        "nest": instance.nest,
+        "invoke": api.call_holding if hold_gil else api.call_releasing,
+        "context": instance._context,
+        "extern": extern,  # owns what `function` points at
+        "function": extern.address,
+        "longs": longs,
+        "doubles": (ctypes.c_double * (2 * slots)).from_buffer(longs),
+        "floats": (ctypes.c_float * (4 * slots)).from_buffer(longs),
+        "raw": ctypes.addressof(longs),
+        "traps": traps,
+        "trap": ctypes.addressof(traps),
+    }
+    exec(_code(params, result), namespace)
+    call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
+    call.__name__ = call.__qualname__ = name
+    return call

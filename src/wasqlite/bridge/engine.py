@@ -1,0 +1,64 @@
+"""The one wasmtime engine of the process, and the way from wasm bytes to compiled code."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from functools import cache
+
+from wasqlite.bridge import cache as disk
+from wasqlite.bridge import selftest
+from wasqlite.bridge._wasmtime import Api, api
+
+MAX_WASM_STACK = 1 << 20
+"""Bytes of native stack that a guest may use before it traps; SQLite's deepest test (speedtest1) needs a fraction."""
+
+_SPEED = 1
+# What changes the compiled code or its ABI: part of the cache's key.
+_SETTINGS = f"opt=speed stack={MAX_WASM_STACK} move=0"
+
+
+class Engine:
+    """wasmtime's engine with our settings, and the WASI functions that it brings."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        config = api.config_new()
+        # A fork after a parallel compile leaves the child without the worker threads: its next compile would hang.
+        api.config_parallel_compilation(config, False)
+        api.config_opt_level(config, _SPEED)
+        api.config_memory_may_move(config, False)
+        api.config_max_wasm_stack(config, MAX_WASM_STACK)
+        self.pointer: int = api.engine_new(config)
+        self.wasi: int = api.linker_new(self.pointer)
+        error = api.linker_define_wasi(self.wasi)
+        if error:  # pragma: no cover - only a broken library gets here
+            raise RuntimeError(api.take_error(error))
+
+    def load(self, wasm: bytes) -> int:
+        """A compiled module: from the cache, else compiled now and kept for the next process."""
+        folder = disk.directory()
+        key = self._key(wasm)
+        if folder is not None:
+            path = disk.find(folder, key)
+            module = self.api.deserialize_file(self.pointer, bytes(path)) if path else 0
+            if module:
+                return module
+        module = self.api.compile(self.pointer, wasm)
+        if folder is not None:
+            selftest.run(self)  # once per machine and version: whoever finds a cached module has passed it
+            disk.store(folder, key, self.api.serialize(module))
+        return module
+
+    def _key(self, wasm: bytes) -> str:
+        library = self.api.path.stat()
+        target = f"{sys.platform}-{platform.machine()}"
+        parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, _SETTINGS)
+        return hashlib.sha256("\0".join((*parts, hashlib.sha256(wasm).hexdigest())).encode()).hexdigest()[:32]
+
+
+@cache
+def engine() -> Engine:
+    """The process's engine."""
+    return Engine(api())

@@ -1,0 +1,43 @@
+"""The bridge's exceptions: one tree, each message says what was wrong and what to do."""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Base of everything that the bridge itself raises."""
+
+
+class LoadError(BridgeError):
+    """The runtime or a module cannot be loaded: missing library, wrong version, invalid wasm, ABI mismatch."""
+
+
+class LinkError(LoadError):
+    """The module imports something that no host function provides, or with another signature."""
+
+
+class Trap(BridgeError):
+    """The guest stopped abnormally: unreachable, out of bounds, stack exhausted."""
+
+
+class MemoryAccessError(BridgeError):
+    """An address and length that do not lie inside the guest's linear memory."""
+
+
+class ReentryError(BridgeError):
+    """A call into an instance that is in the middle of another one, from a place where that is not sound."""
+
+
+class UnusableInstance(BridgeError):
+    """Base of the reasons why an instance no longer takes calls."""
+
+
+class InstanceClosed(UnusableInstance):
+    """The instance was closed."""
+
+
+class InstancePoisoned(UnusableInstance):
+    """A trap or an unwound exception left the guest's state undefined."""
+
+
+class ForkedInstance(UnusableInstance):
+    """The instance belongs to the parent process; a fork's child must open its own."""

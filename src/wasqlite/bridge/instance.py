@@ -1,0 +1,266 @@
+"""One sandbox: a store with a guest, its memory, its lock, and the only way in."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Callable
+from threading import RLock
+from typing import TYPE_CHECKING, NoReturn
+
+from wasqlite.bridge import calls
+from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
+from wasqlite.bridge.arena import Arena
+from wasqlite.bridge.errors import (
+    BridgeError,
+    ForkedInstance,
+    InstanceClosed,
+    InstancePoisoned,
+    LinkError,
+    ReentryError,
+    Trap,
+    UnusableInstance,
+)
+from wasqlite.bridge.state import State
+from wasqlite.bridge.trampoline import Trampoline
+
+if TYPE_CHECKING:
+    from wasqlite.bridge.engine import Engine
+    from wasqlite.bridge.hostfunction import HostFunction
+    from wasqlite.bridge.memory import Memory
+
+
+class Instance:
+    """A guest that is ready to be called. Use ``Library.open`` to make one.
+
+    Calls from several threads take turns (one lock); a function that is called while another thread is inside waits
+    without the GIL. Exceptions that host functions raise come out of the call that led to them.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        exports: dict[str, tuple[str, str] | None],
+        module: int,
+        adapter: int,
+        imports: list[tuple[str, str, tuple[str, str] | None]],
+        served: list[HostFunction | None],
+        memory: Memory,
+        memory_limit: int | None,
+    ) -> None:
+        api = self._api = engine.api
+        self.name = name
+        self.exports = exports
+        self.memory = memory
+        self.lock = RLock()
+        self.parked: list[BaseException] = []
+        self.state = State()
+        store: int = api.store_new(engine.pointer, None, None)
+        self._context: int = api.store_context(store)
+        self._thunks: list[object] = []
+        self._trampolines: list[Trampoline] = []
+        # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the host
+        # functions, which may lead to self: then nothing of this would ever be collected.
+        self._finalizer = weakref.finalize(self, _dispose, api.store_delete, store, memory, os.getpid())
+        self._finalizer.atexit = False  # a daemon thread may still be inside
+        if memory_limit is not None:
+            api.store_limiter(store, memory_limit, -1, -1, -1, -1)
+        api.context_set_wasi(self._context, api.wasi_config_new())
+        externs = self._externs(engine, adapter, imports, served)
+        self._instance = api.instantiate(self._context, module, externs)
+        self._attach_memory()
+        self._stack_pointer = api.export(self._context, self._instance, "__stack_pointer", GLOBAL)
+        self._stack_base = self.stack_pointer()
+
+    # -- linking -----------------------------------------------------------------------------------------------
+
+    def _externs(
+        self,
+        engine: Engine,
+        adapter: int,
+        imports: list[tuple[str, str, tuple[str, str] | None]],
+        served: list[HostFunction | None],
+    ) -> list[Extern]:
+        adapted = iter(self._adapted(adapter, [f for f in served if f is not None]))
+        externs = []
+        for (module, name, _), function in zip(imports, served, strict=True):
+            externs.append(next(adapted) if function is not None else self._wasi(engine, module, name))
+        return externs
+
+    def _wasi(self, engine: Engine, module: str, name: str) -> Extern:
+        extern = Extern()
+        first, second = module.encode(), name.encode()
+        if not self._api.linker_get(
+            engine.wasi, self._context, first, len(first), second, len(second), ctypes.byref(extern)
+        ):
+            raise LinkError(f"{self.name} imports {module}.{name}, which no host function provides")
+        return extern
+
+    def _adapted(self, adapter: int, functions: list[HostFunction]) -> list[Extern]:
+        """The adapter's exports, one per host function, with the trampolines behind them."""
+        if not functions:
+            return []
+        api, context = self._api, self._context
+        nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
+        externs = []
+        self._trampolines.extend(Trampoline(function, self.parked, self.state) for function in functions)
+        for trampoline in self._trampolines:
+            thunk = HostCallback(trampoline.callback)
+            extern = Extern(kind=FUNC)
+            api.func_new(context, nothing, thunk, None, None, extern.address)
+            self._thunks.append(thunk)
+            externs.append(extern)
+        api.functype_delete(nothing)
+        instance = api.instantiate(context, adapter, externs)
+        memory = self._export(instance, "frame", MEMORY)
+        base, size = api.memory_data(context, memory.address), api.memory_data_size(context, memory.address)
+        frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+        for trampoline in self._trampolines:
+            trampoline.attach(frame)
+        return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
+
+    def _export(self, instance: ctypes.Array[ctypes.c_uint64], name: str, kind: int) -> Extern:
+        extern = self._api.export(self._context, instance, name, kind)
+        if extern is None:
+            raise LinkError(f"{self.name} does not export {name}")
+        return extern
+
+    def _attach_memory(self) -> None:
+        api, context = self._api, self._context
+        memory = api.export(context, self._instance, "memory", MEMORY)
+        if memory is not None:
+            at = memory.address
+            keep = memory  # the address is inside this structure
+            self.memory.attach(lambda: (keep and api.memory_data(context, at), api.memory_data_size(context, at)))
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
+        """A closure that calls an exported function with numbers and returns its number (None if it has no result).
+
+        i32 comes back unsigned, i64 signed. ``hold_gil`` is for functions that are always short: 0.1 us cheaper,
+        and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile.
+        """
+        return calls.bind(self, name, hold_gil=hold_gil)
+
+    def arena(self) -> Arena:
+        """Scratch memory of the guest's heap, freed when the ``with`` block ends."""
+        return Arena(self)
+
+    def stack_pointer(self) -> int | None:
+        """The guest's shadow stack pointer, None if the module does not export it."""
+        if self._stack_pointer is None:
+            return None
+        value = Value()
+        self._api.global_get(self._context, self._stack_pointer.address, ctypes.byref(value))
+        return value.bits & 0xFFFF_FFFF
+
+    def nest(self) -> int | None:
+        """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
+        if not self.state.reentrant:
+            raise ReentryError(
+                f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host function "
+                "that is not declared reentrant; call it after the first call has returned"
+            )
+        self.state.reentrant = False
+        return self.stack_pointer()
+
+    def refuse(self) -> NoReturn:
+        """Raise the reason why there can be no more calls."""
+        dead = self.state.dead
+        assert dead is not None
+        raise type(dead)(*dead.args) from dead.__cause__
+
+    def failed(self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None) -> None:
+        """Settle a call that did not simply return: raise what callbacks raised, or the trap."""
+        trap = self._take_trap(error, traps, stack_pointer)
+        if self.parked:
+            first, *others = self.parked
+            self.parked.clear()
+            for other in others:
+                first.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
+            raise first
+        if trap is not None:
+            raise trap
+
+    def interrupted(
+        self, exception: BaseException, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
+    ) -> None:
+        """Settle a call whose return coincided with a signal handler's exception, which goes on to the caller."""
+        self._take_trap(None, traps, stack_pointer)
+        for other in self.parked:
+            if other is not exception:
+                exception.add_note(f"before that, in a callback: {type(other).__name__}: {other}")
+        self.parked.clear()
+
+    def _take_trap(
+        self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
+    ) -> Trap | None:
+        pointer, traps[0] = traps[0], None
+        if not pointer and not error:
+            return None
+        message = self._api.take_trap(pointer) if pointer else self._api.take_error(error or 0)
+        trap = Trap(f"{self.name}: {_reason(message)}")
+        trap.add_note(message)
+        cause = self.parked[0] if self.parked else trap
+        if self.state.dead is None:
+            self.state.dead = InstancePoisoned(
+                f"{self.name} stopped in the middle of an earlier call ({_first_line(cause)}), "
+                "so its memory can no longer be trusted; open a new instance"
+            )
+            self.state.dead.__cause__ = cause
+        # C code that was unwound did not give its part of the shadow stack back.
+        base = stack_pointer if stack_pointer is not None else self._stack_base
+        if self._stack_pointer is not None and base is not None:
+            value = Value(kind=0, bits=base)
+            self._api.global_set(self._context, self._stack_pointer.address, ctypes.byref(value))
+        return trap
+
+    # -- end of life -------------------------------------------------------------------------------------------
+
+    @property
+    def dead(self) -> UnusableInstance | None:
+        """Why the instance takes no more calls, or None."""
+        return self.state.dead
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close()`` was called."""
+        return isinstance(self.state.dead, InstanceClosed)
+
+    def close(self) -> None:
+        """Throw the guest away, with all its memory. It is not told: what must be finished is the caller's business."""
+        if isinstance(self.state.dead, ForkedInstance):
+            return
+        with self.lock:
+            if self.state.depth:
+                raise BridgeError("an instance cannot be closed from inside one of its own callbacks")
+            self.state.dead = InstanceClosed(f"this instance of {self.name} was closed")
+            self._finalizer()
+            for trampoline in self._trampolines:
+                trampoline.close()
+
+    def __enter__(self) -> Instance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _reason(message: str) -> str:
+    """The cause in a trap's message, which begins with the guest's backtrace."""
+    return message.rpartition("Caused by:")[2].strip().removeprefix("wasm trap: ")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _dispose(delete: Callable[[int], None], store: int, memory: Memory, process: int) -> None:
+    # In a fork's child the store is left alone: it is the parent's as much as ours. And while somebody still holds a
+    # view of the memory, unmapping it would turn the next look into a crash, so rather leak it.
+    if memory.detach() and os.getpid() == process:
+        delete(store)

@@ -1,0 +1,115 @@
+"""A guest's linear memory, seen from the host with every access checked."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from struct import Struct
+
+from wasqlite.bridge.errors import MemoryAccessError
+
+_U32 = Struct("<I")
+_U64 = Struct("<Q")
+
+Locate = Callable[[], tuple[int, int]]
+
+
+class Memory:
+    """Bounds-checked access to linear memory.
+
+    A wasm memory only grows and never moves (the engine reserves its whole address range), so the last known size is
+    always safe to use; it is looked up again only when an access lies beyond it.
+    Views that are handed out are for immediate use: keep none across a guest call, and none after ``close()``.
+    """
+
+    __slots__ = ("_blocks", "_locate", "size", "view")
+
+    def __init__(self) -> None:
+        self._locate: Locate | None = None
+        self._blocks: list[object] = []
+        self.size = 0
+        self.view = memoryview(b"")
+
+    @classmethod
+    def over(cls, buffer: bytearray) -> Memory:
+        """A memory without a guest, over a Python buffer: for testing host functions on plain data."""
+        memory = cls()
+        memory.view = memoryview(buffer)
+        memory.size = len(buffer)
+        return memory
+
+    def attach(self, locate: Locate) -> None:
+        """Begin to serve the memory that ``locate()`` describes as (host address, size in bytes)."""
+        self._locate = locate
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look the memory's size up again."""
+        if self._locate is None:
+            return
+        base, size = self._locate()
+        if size != self.size:
+            block = (ctypes.c_ubyte * size).from_address(base)
+            self._blocks.append(block)
+            self.view = memoryview(block).cast("B")
+            self.size = size
+
+    def detach(self) -> bool:
+        """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
+        self._locate = None
+        self.size = 0
+        self.view.release()
+        self.view = memoryview(b"")
+        blocks = self._blocks
+        self._blocks = []
+        # Each block is referenced by the list, by getrefcount's argument, and by whatever views are still alive.
+        return all(sys.getrefcount(blocks[i]) == 2 for i in range(len(blocks)))
+
+    def span(self, address: int, size: int) -> memoryview:
+        """The ``size`` bytes at ``address``, writable, as a view for immediate use."""
+        end = address + size
+        if end > self.size or address < 0 or size < 0:
+            self._beyond(address, size)
+        return self.view[address:end]
+
+    def _beyond(self, address: int, size: int) -> None:
+        self.refresh()
+        if address < 0 or size < 0 or address + size > self.size:
+            raise MemoryAccessError(
+                f"{size} bytes at guest address {address:#x} are outside the linear memory of {self.size} bytes"
+            )
+
+    def read(self, address: int, size: int) -> bytes:
+        """A copy of ``size`` bytes at ``address``."""
+        return bytes(self.span(address, size))
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """Copy ``data`` to ``address``."""
+        self.span(address, len(data))[:] = data
+
+    def read_u32(self, address: int) -> int:
+        """The little-endian u32 at ``address``."""
+        value: int = _U32.unpack(self.span(address, 4))[0]
+        return value
+
+    def write_u32(self, address: int, value: int) -> None:
+        """Store ``value``, modulo 2**32, at ``address``."""
+        _U32.pack_into(self.span(address, 4), 0, value & 0xFFFF_FFFF)
+
+    def write_u64(self, address: int, value: int) -> None:
+        """Store ``value``, modulo 2**64, at ``address``."""
+        _U64.pack_into(self.span(address, 8), 0, value & 0xFFFF_FFFF_FFFF_FFFF)
+
+    def string(self, address: int, maximum: int = 1 << 20) -> bytes:
+        """The bytes at ``address`` up to a NUL, which must come within ``maximum`` bytes."""
+        self.span(address, 1)
+        self.refresh()
+        end = min(address + maximum, self.size)
+        # Strings are short as a rule: look at a small piece first, then at all that may be looked at.
+        for stop in (min(address + 256, end), end):
+            piece = bytes(self.view[address:stop])
+            size = piece.find(0)
+            if size >= 0:
+                return piece[:size]
+        raise MemoryAccessError(f"no NUL within {end - address} bytes of guest address {address:#x}")

@@ -1,0 +1,64 @@
+"""A self-test that calls a small module through the C functions that the bridge uses.
+
+It runs when a module is compiled for the first time on a machine, so once per version of wasmtime; a changed C
+API then shows as one clear error, not as a crash inside a database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasqlite.bridge._wasmtime import TESTED
+from wasqlite.bridge.errors import BridgeError, LoadError, Trap
+
+if TYPE_CHECKING:
+    from wasqlite.bridge.engine import Engine
+
+_WAT = """
+(module
+  (import "host" "mix" (func $mix (param i32 i64 f64) (result i64)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global (export "__stack_pointer") (mut i32) (i32.const 4096))
+  (func (export "mix") (param i32 i64 f64) (result i64)
+    (call $mix (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "random") (result i32) (call $random (i32.const 0) (i32.const 8)))
+  (func (export "trap") unreachable))
+"""
+
+
+def run(engine: Engine) -> None:
+    """Raise ``LoadError`` if this wasmtime does not behave as the one that wasqlite was tested with."""
+    from wasqlite.bridge.hostfunction import HostFunction
+    from wasqlite.bridge.library import Library
+
+    global _running
+    if _running:
+        return
+    _running = True
+    try:
+        library = Library.from_wat(_WAT)
+        mix = HostFunction("host", "mix", "iIF", "I", lambda a, b, c: a + b + int(c))
+        with library.open([lambda _: [mix]]) as instance:
+            _expect(instance.function("mix")(0xFFFF_FFFF, -(1 << 40), 2.0) == 0xFFFF_FFFF - (1 << 40) + 2, "host call")
+            _expect(instance.function("random", hold_gil=True)() == 0, "WASI random_get")
+            _expect(instance.memory.read(0, 8) != bytes(8), "linear memory")
+            _expect(instance.stack_pointer() == 4096, "global")
+            try:
+                instance.function("trap")()
+            except Trap:
+                _expect(instance.dead is not None, "poisoning")
+            else:
+                _expect(False, "trap")
+    except BridgeError as error:
+        raise LoadError(
+            f"wasmtime {engine.api.version} failed wasqlite's self-test ({error}); wasqlite was tested with {TESTED}"
+        ) from error
+
+
+_running = False
+
+
+def _expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise BridgeError(f"{what} does not work")

@@ -1,0 +1,39 @@
+"""What every call into an instance looks at first."""
+
+from __future__ import annotations
+
+import os
+import weakref
+
+from wasqlite.bridge.errors import ForkedInstance, UnusableInstance
+
+
+class State:
+    """``dead`` is why there can be no more calls, ``depth`` how many are under way.
+
+    ``reentrant``: whether a call may be made while another is under way. Only the callable of a host function that was
+    declared so opens it; a signal handler that strikes anywhere else must find the instance shut, because the guest may
+    be in the middle of a file operation, or a result not yet read.
+    """
+
+    __slots__ = ("__weakref__", "dead", "depth", "reentrant")
+
+    def __init__(self) -> None:
+        self.dead: UnusableInstance | None = None
+        self.depth = 0
+        self.reentrant = False
+        _states.add(self)
+
+
+_states: weakref.WeakSet[State] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for state in list(_states):
+        state.dead = ForkedInstance(
+            "this instance was opened before fork(), in the parent process; open a new one in the child"
+        )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,177 @@
+"""The Python end of a host call: a generator, so that no exception can ever reach the runtime.
+
+ctypes calls ``generator.__next__``, a C function. The generator resumes *inside* a ``try``, so an exception that a
+signal handler raises at the first instruction is caught like any other; with a plain function, 5 of 16 runs under
+Ctrl-C segfaulted. Nothing is lost: what was caught is kept on the instance and raised by the guest call under way.
+Arguments and result travel through the adapter's frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from struct import Struct
+from typing import Any
+
+from wasqlite.bridge.adapter import ARGUMENTS, UNSERVED
+from wasqlite.bridge.hostfunction import HostFunction
+from wasqlite.bridge.state import State
+
+_FORMATS = {"i": "q", "I": "q", "f": "f4x", "F": "d"}
+_WIDE = {"I": "q", "f": "f", "F": "d"}
+
+Unpack = Callable[[memoryview, int], tuple[Any, ...]]
+
+
+class Trampoline:
+    """One import's way into Python: ``callback`` is the C-level callable, ready once ``attach`` gave it the frame."""
+
+    __slots__ = ("_function", "_generators", "_parked", "_pool", "_state", "callback")
+
+    def __init__(self, function: HostFunction, parked: list[BaseException], state: State) -> None:
+        self._function = function
+        self._parked = parked
+        self._state = state
+        self._generators: list[Generator[None, memoryview, None]] = []
+        self._pool: deque[Generator[None, memoryview, None]] = deque()
+        self.callback: Callable[[], None]
+        if function.reentrant:
+            # A generator that is running cannot be resumed, so a function that may be called while it is under way
+            # needs one more for every level. They are picked from the pool without any bytecode in between.
+            self.callback = map(next, iter(self._pool.pop, None)).__next__  # type: ignore[arg-type]
+        else:
+            generator = _serve(function, parked)
+            next(generator)
+            self._generators.append(generator)
+            self.callback = generator.__next__
+
+    def attach(self, frame: memoryview) -> None:
+        """Tell where arguments and results are: the adapter's memory."""
+        if not self._function.reentrant:
+            self._generators[0].send(frame)
+            return
+
+        def refill() -> None:
+            level = len(self._generators)
+            generator = _serve_reentrant(
+                self._function, self._parked, self._state, self._generators, level, self._pool, refill
+            )
+            next(generator)
+            generator.send(frame)
+            self._generators.append(generator)
+            self._pool.append(generator)
+
+        refill()
+
+    def close(self) -> None:
+        """Break the reference cycles."""
+        self._generators.clear()
+        self._pool.clear()
+
+
+def _wide(function: HostFunction, slot: memoryview) -> Callable[..., int]:
+    """``function.call`` with its result, or its error value, in the frame's second slot."""
+    call, on_error = function.call, function.on_error or 0
+
+    def served(*arguments: Any) -> int:
+        try:
+            slot[0] = call(*arguments)
+        except BaseException:
+            slot[0] = on_error
+            raise
+        return 0
+
+    return served
+
+
+def _prepare(function: HostFunction, frame: memoryview) -> tuple[memoryview, Unpack, Callable[..., Any], Any]:
+    """What both generators need: the status slot, the way to the arguments, the callable, the answer after an exception."""
+    unpack = Struct("<" + "".join(_FORMATS[letter] for letter in function.params)).unpack_from
+    wide = _WIDE.get(function.result)
+    call = _wide(function, frame[8:16].cast(wide)) if wide else function.call  # type: ignore[call-overload]
+    fallback: Any = UNSERVED if function.on_error is None else 0 if wide else function.on_error
+    return frame[:8].cast("q"), unpack, call, fallback
+
+
+def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[None, memoryview, None]:
+    # A state machine: `attempts` is how often the call may still be tried for the guest that waits, 0 if none waits.
+    # Wherever an exception strikes, the loop goes on from the state that it left.
+    # Three nets, one inside the other: an exception that strikes in a net's handler, or at its jump back, where signal
+    # handlers run too, lands in the next. Handlers make no calls, since after a call signal handlers run as well.
+    frame = yield
+    status, unpack, call, fallback = _prepare(function, frame)
+    allowed = 100 if function.retry else 1  # signals at the rate of a flood still let one of so many through
+    attempts = 0
+    while True:
+        try:
+            while True:
+                try:
+                    while True:
+                        try:
+                            while True:
+                                if attempts == 0:
+                                    attempts = allowed
+                                    yield
+                                attempts -= 1
+                                status[0] = fallback
+                                status[0] = call(*unpack(frame, ARGUMENTS)) or 0
+                                attempts = 0
+                        except GeneratorExit:
+                            return
+                        except BaseException as error:
+                            parked += [error]
+                except BaseException as error:
+                    parked += [error]
+        except BaseException as error:
+            parked += [error]
+
+
+def _serve_reentrant(
+    function: HostFunction,
+    parked: list[BaseException],
+    state: State,
+    generators: list[Generator[None, memoryview, None]],
+    level: int,
+    pool: deque[Generator[None, memoryview, None]],
+    refill: Callable[[], None],
+) -> Generator[None, memoryview, None]:
+    # As above, with three duties more: to leave a spare generator in the pool before anything can call in again; to
+    # open the instance for calls only while the callable runs, when its arguments are read; and to write the answer last,
+    # because calls that were made meanwhile used the same frame.
+    frame = yield
+    status, unpack, call, fallback = _prepare(function, frame)
+    waiting = False
+    answer = 0
+    while True:
+        try:
+            while True:
+                try:
+                    while True:
+                        try:
+                            while True:
+                                if not waiting:
+                                    status[0] = answer
+                                    waiting = True
+                                    yield
+                                waiting = False
+                                answer = fallback
+                                arguments = unpack(frame, ARGUMENTS)
+                                if not pool:
+                                    refill()
+                                state.reentrant = True
+                                status[0] = result = call(*arguments) or 0
+                                state.reentrant = False
+                                answer = result
+                                # To the far end: the spare stands before it, should a signal handler call in right now.
+                                pool.appendleft(generators[level])
+                        except GeneratorExit:
+                            return
+                        except BaseException as error:
+                            state.reentrant = False
+                            parked += [error]
+                            if not waiting and generators[level] not in pool:
+                                pool.appendleft(generators[level])
+                except BaseException as error:
+                    parked += [error]
+        except BaseException as error:
+            parked += [error]

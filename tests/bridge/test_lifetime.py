@@ -1,0 +1,245 @@
+"""Threads, forks, garbage collection: what the process around an instance does."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import weakref
+
+import pytest
+
+from wasqlite.bridge import BridgeError, ForkedInstance, HostFunction, InstanceClosed, Library
+
+WAT = """
+(module
+  (import "host" "call" (func $call (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "call") (param i32) (result i32) (call $call (local.get 0)))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "spin") (param i32) (result i32) (local i32)
+    (loop $again
+      (local.set 1 (i32.add (i32.mul (local.get 1) (i32.const 1664525)) (i32.const 1013904223)))
+      (br_if $again (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+    (local.get 1))
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library.from_wat(WAT)
+
+
+def open_with(library, call=lambda n: n, **options):
+    return library.open([lambda memory: [HostFunction("host", "call", "i", "i", call, **options)]])
+
+
+def test_exceptions_arrive_in_the_thread_that_made_the_call(library):
+    wrong = []
+
+    def work(number):
+        class Mine(Exception):
+            pass
+
+        def call(n):
+            raise Mine(number, n)
+
+        with open_with(library, call, on_error=0) as instance:
+            enter = instance.function("call")
+            for i in range(300):
+                try:
+                    enter(i)
+                except Mine as error:
+                    if error.args != (number, i):
+                        wrong.append(error)
+                else:
+                    wrong.append((number, i))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_threads_take_turns_in_one_instance(library):
+    inside = []
+    overlaps = []
+
+    def call(n):
+        inside.append(threading.get_ident())
+        if len(inside) > 1:
+            overlaps.append(list(inside))
+        for _ in range(50):
+            pass
+        inside.pop()
+        return n
+
+    results = []
+    with open_with(library, call) as instance:
+        enter = instance.function("call")
+        threads = [threading.Thread(target=lambda: results.extend(enter(i) for i in range(300))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert overlaps == []
+    assert sorted(results) == sorted(list(range(300)) * 4)
+
+
+def test_other_threads_run_while_the_guest_computes(library):
+    with open_with(library) as instance:
+        spin = instance.function("spin")
+        started, finished = threading.Event(), threading.Event()
+
+        def compute():
+            started.set()
+            spin(400_000_000)
+            finished.set()
+
+        thread = threading.Thread(target=compute)
+        thread.start()
+        started.wait()
+        steps = 0
+        while steps < 1000 and not finished.is_set():
+            steps += 1
+        progressed = steps == 1000 and not finished.is_set()
+        thread.join()
+        assert progressed
+
+
+def test_closing_waits_for_the_call_under_way(library):
+    entered, leave = threading.Event(), threading.Event()
+
+    def call(n):
+        entered.set()
+        leave.wait(10)
+        return n
+
+    instance = open_with(library, call)
+    results = []
+    thread = threading.Thread(target=lambda: results.append(instance.function("call")(5)))
+    thread.start()
+    entered.wait(10)
+    closer = threading.Thread(target=instance.close)
+    closer.start()
+    closer.join(0.05)
+    assert closer.is_alive()
+    leave.set()
+    closer.join(10)
+    thread.join(10)
+    assert results == [5]
+    with pytest.raises(InstanceClosed):
+        instance.function("add")
+
+
+def test_an_instance_whose_callback_closes_over_it_is_collected(library):
+    dead = []
+    for i in range(40):
+
+        def make(i=i):
+            def call(n):
+                return instance.function("add")(n, i)
+
+            instance = open_with(library, call, reentrant=i % 2 == 0)
+            if i % 2 == 0:
+                assert instance.function("call")(1) == 1 + i
+            dead.append(weakref.ref(instance))
+
+        make()
+    gc.collect()
+    assert sum(ref() is not None for ref in dead) == 0
+
+
+def test_an_instance_without_cycles_goes_without_the_collector(library):
+    gc.disable()
+    try:
+        instance = open_with(library)
+        call = instance.function("add")
+        ref = weakref.ref(instance)
+        del instance
+        assert call(1, 2) == 3  # a function keeps its instance alive
+        del call
+        assert ref() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts mappings in /proc")
+def test_closed_and_forgotten_instances_leave_no_mapping_behind(library):
+    def mappings():
+        with open("/proc/self/maps") as file:
+            return len(file.readlines())
+
+    open_with(library).close()
+    before = mappings()
+    for i in range(50):
+        instance = open_with(library)
+        if i % 2:
+            instance.close()
+        del instance
+    gc.collect()
+    assert mappings() <= before + 3
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+def in_child(action):
+    """Run ``action`` in a forked child: the child's exit code, or 99 if it hangs."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            threading.Timer(20, lambda: os._exit(99)).start()
+            code = action() or 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_refused_and_the_parent_goes_on(library):
+    with open_with(library) as instance:
+        add = instance.function("add")
+
+        def child():
+            try:
+                add(1, 2)
+            except ForkedInstance:
+                instance.close()
+                return 7
+
+        assert in_child(child) == 7
+        assert add(1, 2) == 3
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_compiles_and_runs_its_own(library, monkeypatch, tmp_path):
+    monkeypatch.setenv("WASQLITE_CACHE_DIR", str(tmp_path))
+    Library(engine_bytes(1))  # compiles in the parent
+
+    def child():
+        with Library(engine_bytes(2)).open() as instance:
+            return instance.function("answer")()
+
+    assert in_child(child) == 2
+
+
+def engine_bytes(answer):
+    from wasqlite.bridge.engine import engine
+
+    return engine().api.wat(f'(module (func (export "answer") (result i32) (i32.const {answer})))')
+
+
+def test_bridge_errors_have_one_root():
+    from wasqlite.bridge import errors
+
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
+    assert len(classes) > 5
+    assert all(issubclass(c, BridgeError) for c in classes)
