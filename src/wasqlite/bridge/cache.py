@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 SUFFIX = ".cwasm"
@@ -70,19 +69,20 @@ def _verified(path: Path, digest: str) -> bool:
 
 def store(folder: Path, key: str, artifact: bytes) -> Path | None:
     """Keep an artifact: its path, or None if it cannot be kept."""
-    temporary = None
+    temporary: Path | None = None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _only_ours(folder.lstat()):
             return None
         path = folder / f"{key}-{hashlib.sha256(artifact).hexdigest()}{SUFFIX}"
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")  # mode 0600
+        temporary = folder / f".new-{os.getpid()}-{os.urandom(8).hex()}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         with open(descriptor, "wb") as file:
             file.write(artifact)
-        Path(temporary).replace(path)
+        temporary.replace(path)
         return path
     except OSError:
         if temporary:
             with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+                temporary.unlink()
         return None

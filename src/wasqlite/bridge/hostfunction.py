@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
 class HostFunction:
     """One import: its two names, its signature in letters, the Python callable behind it.
 
@@ -22,11 +23,26 @@ class HostFunction:
     function is run once more, so that Ctrl-C never looks like an I/O error to the guest.
     """
 
-    module: str
-    name: str
-    params: str
-    result: str
-    call: Callable[..., int | float | None]
-    on_error: int | float | None = None
-    retry: bool = False
-    reentrant: bool = False
+    # Not a dataclass: that module's import alone is a tenth of a warm start.
+    __slots__ = ("call", "module", "name", "on_error", "params", "reentrant", "result", "retry")
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        params: str,
+        result: str,
+        call: Callable[..., int | float | None],
+        on_error: int | float | None = None,
+        *,
+        retry: bool = False,
+        reentrant: bool = False,
+    ) -> None:
+        self.module = module
+        self.name = name
+        self.params = params
+        self.result = result
+        self.call = call
+        self.on_error = on_error
+        self.retry = retry
+        self.reentrant = reentrant
