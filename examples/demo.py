@@ -49,6 +49,10 @@ QUERIES = {
 }
 
 
+class Regret(Exception):
+    """What makes a transaction roll back."""
+
+
 def timed(action: Callable[[], Any]) -> tuple[Any, float]:
     """What an action returns, and the seconds it took."""
     start = time.perf_counter()
@@ -57,7 +61,8 @@ def timed(action: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = Table(title=title, title_justify="left", header_style="bold")
+    console.print(f"[italic]{title}[/italic]")
+    table = Table(header_style="bold")
     for i, name in enumerate(header):
         numeric = all(isinstance(row[i], int | float) or row[i] is None for row in rows)
         table.add_column(name, justify="right" if numeric else "left")
@@ -113,15 +118,17 @@ def update_in_a_transaction(sandboxed: wasqlite.Connection) -> int:
     """Mark the flights that made up time in the air."""
     sandboxed.execute("ALTER TABLE flights ADD COLUMN made_up INTEGER")
     with sandboxed:
-        changed = sandboxed.execute("UPDATE flights SET made_up = dep_delay - arr_delay WHERE arr_delay < dep_delay").rowcount
+        changed = sandboxed.execute(
+            "UPDATE flights SET made_up = dep_delay - arr_delay WHERE arr_delay < dep_delay"
+        ).rowcount
         sandboxed.execute(
             "CREATE TABLE summary AS SELECT carrier, count(made_up) AS faster, count(*) AS flights FROM flights GROUP BY carrier"
         )
     try:
         with sandboxed:
             sandboxed.execute("DELETE FROM flights")
-            raise KeyboardInterrupt
-    except KeyboardInterrupt:
+            raise Regret
+    except Regret:
         console.print("A DELETE of all flights was rolled back by an exception in its `with` block.")
     return changed
 
@@ -130,7 +137,9 @@ def check_with_native(path: Path, changed: int) -> None:
     native = sqlite3.connect(path)
     counted = native.execute("SELECT count(*), count(made_up) FROM flights").fetchone()
     verdict = native.execute("PRAGMA integrity_check").fetchone()[0]
-    console.print(f"stdlib finds {counted[1]:,} of {counted[0]:,} flights updated; integrity_check: [bold]{verdict}[/bold]")
+    console.print(
+        f"stdlib finds {counted[1]:,} of {counted[0]:,} flights updated; integrity_check: [bold]{verdict}[/bold]"
+    )
     if counted[1] != changed or verdict != "ok":
         raise SystemExit("the file is not what wasqlite wrote")
     cursor = native.execute("SELECT * FROM summary ORDER BY faster * 1.0 / flights DESC LIMIT 5")
@@ -158,7 +167,9 @@ def main() -> None:
         rows = [(title, f"{1e3 * a:.0f} ms", f"{1e3 * b:.0f} ms", f"{b / a:.2f}") for title, a, b in times]
         show("Time per query, one run each, on this machine", ["query", "stdlib", "wasqlite", "ratio"], rows)
         versions = f"SQLite {sqlite3.sqlite_version} and {wasqlite.sqlite_version}"
-        console.print(f"The two are different SQLites ({versions}), so a ratio compares what you have with what you would get.")
+        console.print(
+            f"The two are different SQLites ({versions}), so a ratio compares what you have with what you would get."
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wasqlite.bridge.instance import Instance
 
+Text = str | bytes  # the class below has a method of the name bytes
+
 
 class Arena:
     """What was allocated inside the ``with`` block is freed at its end, whatever happened in it.
@@ -24,7 +26,9 @@ class Arena:
     def __enter__(self) -> Arena:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._instance.dead is not None:
             return  # the heap is gone, or must not be entered any more
         free = self._instance.function("free", hold_gil=True)
@@ -47,7 +51,7 @@ class Arena:
         self._instance.memory.write(address, data)
         return address
 
-    def string(self, text: str | bytes) -> int:
+    def string(self, text: Text) -> int:
         """The address of ``text`` in UTF-8 (bytes as they are) with a NUL behind it. A NUL inside is a ValueError."""
         data = text.encode() if isinstance(text, str) else text
         if b"\0" in data:

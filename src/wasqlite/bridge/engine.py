@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import sys
 from functools import cache
 
 from wasqlite.bridge import cache as disk
 from wasqlite.bridge import selftest
-from wasqlite.bridge._wasmtime import Api, api
+from wasqlite.bridge._wasmtime import Api, api, host_machine
 
 MAX_WASM_STACK = 1 << 20
 """Bytes of native stack that a guest may use before it traps; SQLite's deepest test (speedtest1) needs a fraction."""
@@ -53,7 +52,7 @@ class Engine:
 
     def _key(self, wasm: bytes) -> str:
         library = self.api.path.stat()
-        target = f"{sys.platform}-{platform.machine()}"
+        target = f"{sys.platform}-{host_machine()}"
         parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, _SETTINGS)
         return hashlib.sha256("\0".join((*parts, hashlib.sha256(wasm).hexdigest())).encode()).hexdigest()[:32]
 

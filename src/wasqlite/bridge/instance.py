@@ -130,10 +130,14 @@ class Instance:
     def _attach_memory(self) -> None:
         api, context = self._api, self._context
         memory = api.export(context, self._instance, "memory", MEMORY)
-        if memory is not None:
+        if memory is None:
+            return
+
+        def locate() -> tuple[int, int]:
             at = memory.address
-            keep = memory  # the address is inside this structure
-            self.memory.attach(lambda: (keep and api.memory_data(context, at), api.memory_data_size(context, at)))
+            return api.memory_data(context, at), api.memory_data_size(context, at)
+
+        self.memory.attach(locate)
 
     # -- calls -------------------------------------------------------------------------------------------------
 

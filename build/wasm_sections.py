@@ -1,0 +1,88 @@
+"""Read what a wasm module imports and exports, without running it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+KINDS = ("func", "table", "memory", "global", "tag")
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.position = 0
+
+    def byte(self) -> int:
+        self.position += 1
+        return self.data[self.position - 1]
+
+    def u32(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def take(self, size: int) -> bytes:
+        start, self.position = self.position, self.position + size
+        return self.data[start : self.position]
+
+    def name(self) -> str:
+        return self.take(self.u32()).decode()
+
+    def limits(self) -> None:
+        if self.byte() & 1:
+            self.u32()
+        self.u32()
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The imports as (module, name, kind), the exports as (name, kind), and the names of custom sections."""
+
+    imports: tuple[tuple[str, str, str], ...]
+    exports: tuple[tuple[str, str], ...]
+    custom: tuple[str, ...]
+
+
+def read_sections(data: bytes) -> Sections:
+    """Parse the import, export and custom sections of a wasm binary; raise ValueError if it is none."""
+    if data[:8] != b"\0asm\1\0\0\0":
+        raise ValueError("not a wasm module")
+    imports: list[tuple[str, str, str]] = []
+    exports: list[tuple[str, str]] = []
+    custom: list[str] = []
+    sections = _Reader(data)
+    sections.position = 8
+    while sections.position < len(data):
+        identifier = sections.byte()
+        body = _Reader(sections.take(sections.u32()))
+        if identifier == 0:
+            custom.append(body.name())
+        elif identifier == 2:
+            for _ in range(body.u32()):
+                module, name, kind = body.name(), body.name(), KINDS[body.byte()]
+                if kind == "table":
+                    body.byte()
+                    body.limits()
+                elif kind == "memory":
+                    body.limits()
+                elif kind == "global":
+                    body.take(2)
+                else:
+                    body.u32()
+                imports.append((module, name, kind))
+        elif identifier == 7:
+            for _ in range(body.u32()):
+                exports.append((body.name(), KINDS[body.byte()]))
+                body.u32()
+    return Sections(tuple(imports), tuple(exports), tuple(custom))
+
+
+def read_exports_list(path: Path) -> list[str]:
+    """Return the names in an exports file: one per line, `#` starts a comment."""
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return [line for line in lines if line]

@@ -1,0 +1,111 @@
+/* The structs that guest and host share, and our own imports: docs/abi.md in C. Every offset that Python reads is asserted here. */
+
+#ifndef WASQLITE_ABI_H
+#define WASQLITE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WSQ_ABI 1
+
+/* Bits of wsq_status_block.flags */
+#define WSQ_FLAG_WAL 1u /* the VFS met a database in WAL mode during this call */
+
+/* Bits of wsq_column.flags */
+#define WSQ_TEXT_NUL 1u      /* a text value holds a NUL byte */
+#define WSQ_TEXT_NON_ASCII 2u /* a text value is not pure ASCII */
+
+typedef struct wsq_status_block {
+  int32_t rc;
+  int32_t extended;
+  int64_t changes;
+  int64_t total_changes;
+  int64_t last_rowid;
+  int64_t changes_sum;
+  int32_t autocommit;
+  uint32_t rows;
+  uint32_t columns;
+  uint32_t batch;
+  uint32_t message;
+  uint32_t message_size;
+  int32_t error_offset;
+  int32_t system_errno;
+  uint32_t handle;
+  uint32_t stmt;
+  uint32_t tail;
+  int32_t parameters;
+  int32_t readonly;
+  uint32_t reprepared;
+  uint32_t flags;
+} wsq_status_block;
+
+/* A bound value; `value` holds the bits of an int64 or float64, or the payload's offset. */
+typedef struct wsq_parameter {
+  uint32_t type;
+  uint32_t size;
+  int64_t value;
+} wsq_parameter;
+
+/* One column of a batch, output or input. */
+typedef struct wsq_column {
+  uint32_t seen;
+  uint32_t flags;
+  uint32_t tags;
+  uint32_t slots;
+  uint32_t payload;
+  uint32_t payload_size;
+  uint32_t nulls;
+  uint32_t null_count;
+} wsq_column;
+
+#define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
+AT(wsq_status_block, rc, 0);
+AT(wsq_status_block, extended, 4);
+AT(wsq_status_block, changes, 8);
+AT(wsq_status_block, total_changes, 16);
+AT(wsq_status_block, last_rowid, 24);
+AT(wsq_status_block, changes_sum, 32);
+AT(wsq_status_block, autocommit, 40);
+AT(wsq_status_block, rows, 44);
+AT(wsq_status_block, columns, 48);
+AT(wsq_status_block, batch, 52);
+AT(wsq_status_block, message, 56);
+AT(wsq_status_block, message_size, 60);
+AT(wsq_status_block, error_offset, 64);
+AT(wsq_status_block, system_errno, 68);
+AT(wsq_status_block, handle, 72);
+AT(wsq_status_block, stmt, 76);
+AT(wsq_status_block, tail, 80);
+AT(wsq_status_block, parameters, 84);
+AT(wsq_status_block, readonly, 88);
+AT(wsq_status_block, reprepared, 92);
+AT(wsq_status_block, flags, 96);
+_Static_assert(sizeof(wsq_status_block) == 104, "wsq_status_block");
+AT(wsq_parameter, type, 0);
+AT(wsq_parameter, size, 4);
+AT(wsq_parameter, value, 8);
+_Static_assert(sizeof(wsq_parameter) == 16, "wsq_parameter");
+AT(wsq_column, seen, 0);
+AT(wsq_column, flags, 4);
+AT(wsq_column, tags, 8);
+AT(wsq_column, slots, 12);
+AT(wsq_column, payload, 16);
+AT(wsq_column, payload_size, 20);
+AT(wsq_column, nulls, 24);
+AT(wsq_column, null_count, 28);
+_Static_assert(sizeof(wsq_column) == 32, "wsq_column");
+#undef AT
+_Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
+
+/* Imports that WASI lacks. */
+#define IMPORT(name) __attribute__((import_module("wasqlite"), import_name(#name)))
+IMPORT(file_lock) int wsq_host_file_lock(uint32_t fd, int level);
+IMPORT(file_unlock) int wsq_host_file_unlock(uint32_t fd, int level);
+IMPORT(file_check_reserved) int wsq_host_file_check_reserved(uint32_t fd, uint32_t *out);
+IMPORT(path_full) int wsq_host_path_full(const char *path, uint32_t size, char *out, uint32_t capacity);
+IMPORT(path_temporary) int wsq_host_path_temporary(char *out, uint32_t capacity);
+IMPORT(local_time) int wsq_host_local_time(int64_t seconds, int32_t *out);
+IMPORT(progress) int wsq_host_progress(void);
+#undef IMPORT
+
+#endif

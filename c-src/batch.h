@@ -1,0 +1,37 @@
+/* Columnar batches: rows of a statement written out as one typed buffer per column, and the same form read back. */
+
+#ifndef WASQLITE_BATCH_H
+#define WASQLITE_BATCH_H
+
+#include "abi.h"
+#include "sqlite3.h"
+
+/* Grows by doubling, is kept between batches, and is given back by batch_begin when it grew past a bound. */
+typedef struct batch {
+  wsq_column *columns;         /* what the host reads; payload addresses are set by batch_end */
+  struct batch_store *stores;  /* capacities, one per column */
+  uint32_t column_count;
+  uint32_t column_capacity;
+  uint32_t rows;
+  uint32_t row_capacity;       /* rows that slots, nulls and tags of the first column_count columns have room for */
+  uint64_t bytes;              /* what the batch holds: payload, and 9 bytes for every cell */
+} batch;
+
+/* Every function returns SQLITE_OK or SQLITE_NOMEM, and leaves the batch as it was before the call that failed. */
+int batch_begin(batch *b, uint32_t columns);
+int batch_row(batch *b, sqlite3_stmt *stmt);       /* appends the current row */
+int batch_text(batch *b, const char *text);        /* appends a row of one text, or NULL, to a batch of one column */
+void batch_end(batch *b);
+
+/* An input batch being read row by row. */
+typedef struct batch_reader {
+  const wsq_column *columns;
+  uint32_t column_count;
+  uint32_t *cursors;           /* per column: how much of its payload was read */
+} batch_reader;
+
+int reader_begin(batch_reader *r, const wsq_column *columns, uint32_t count);
+int reader_bind(batch_reader *r, sqlite3_stmt *stmt, uint32_t row, int copy);
+void reader_end(batch_reader *r);
+
+#endif

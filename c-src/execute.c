@@ -1,0 +1,161 @@
+/* The fused calls: bind, step and encode a batch of rows, or bind and step a batch of parameter rows, in one crossing. */
+
+#include "execute.h"
+#include "status.h"
+
+#include <string.h>
+
+int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes);
+int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
+int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows);
+
+/* The statement that execute_many left on a row nobody has read yet: the next fetch starts with that row. */
+static sqlite3_stmt *left_on_row = NULL;
+
+void execute_forget(sqlite3_stmt *stmt) {
+  if (left_on_row == stmt) left_on_row = NULL;
+}
+
+static int reset(sqlite3_stmt *stmt) {
+  execute_forget(stmt);
+  return sqlite3_reset(stmt); /* repeats the error of the last step: callers have captured that one already */
+}
+
+/* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
+ * SQLITE_ROW leaves the statement reset. */
+static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+  batch *out = &call->out;
+  int rc = SQLITE_ROW;
+  int begun = 0;
+  int unread = left_on_row == stmt;
+  execute_forget(stmt);
+  for (;;) {
+    if (begun && (out->rows >= max_rows || out->bytes >= max_bytes)) break;
+    if (unread) {
+      unread = 0;
+    } else {
+      rc = sqlite3_step(stmt);
+    }
+    /* Only now: the first step may have prepared the statement again, with other columns. */
+    if (!begun) {
+      int rc2 = batch_begin(out, (uint32_t)sqlite3_column_count(stmt));
+      begun = 1;
+      if (rc2 && (rc == SQLITE_ROW || rc == SQLITE_DONE)) rc = rc2;
+    }
+    if (rc != SQLITE_ROW) break;
+    if (out->column_count == 0) continue;
+    int rc2 = batch_row(out, stmt);
+    if (rc2) {
+      rc = rc2;
+      break;
+    }
+  }
+  batch_end(out);
+  if (rc != SQLITE_ROW) {
+    call_capture(call, db, rc);
+    reset(stmt);
+  }
+  return rc;
+}
+
+static int finish(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, int rc) {
+  call_statement(stmt);
+  call_batch(call, call->out.rows);
+  return call_end(call, db, rc);
+}
+
+static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams) {
+  const char *base = (const char *)params;
+  for (uint32_t i = 0; i < nparams; i++) {
+    const wsq_parameter *p = &params[i];
+    int index = (int)i + 1;
+    int rc;
+    switch (p->type) {
+      case SQLITE_INTEGER:
+        rc = sqlite3_bind_int64(stmt, index, p->value);
+        break;
+      case SQLITE_FLOAT: {
+        double value;
+        memcpy(&value, &p->value, 8);
+        rc = sqlite3_bind_double(stmt, index, value);
+        break;
+      }
+      case SQLITE_TEXT:
+        rc = sqlite3_bind_text64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT, SQLITE_UTF8);
+        break;
+      case SQLITE_BLOB:
+        rc = sqlite3_bind_blob64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT);
+        break;
+      case SQLITE_NULL:
+        rc = sqlite3_bind_null(stmt, index);
+        break;
+      default:
+        rc = SQLITE_MISUSE;
+    }
+    if (rc) return rc;
+  }
+  return SQLITE_OK;
+}
+
+int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes) {
+  wsq_call *call = call_begin();
+  if (!call) return SQLITE_NOMEM;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  call->out.rows = call->out.column_count = 0;
+  reset(stmt);
+  int rc = bind(stmt, params, nparams);
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes);
+  return finish(call, db, stmt, rc);
+}
+
+int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+  wsq_call *call = call_begin();
+  if (!call) return SQLITE_NOMEM;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  call->out.rows = call->out.column_count = 0;
+  /* To step a statement that has ended would execute it once more. */
+  int rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes) : SQLITE_DONE;
+  return finish(call, db, stmt, rc);
+}
+
+int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {
+  wsq_call *call = call_begin();
+  if (!call) return SQLITE_NOMEM;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  /* A statement without columns never stays on a row, so its bindings may point into the input batch while it runs; they
+   * are cleared before the host can overwrite that. A statement with columns needs SQLite's own copies. */
+  int copy = sqlite3_column_count(stmt) > 0;
+  int64_t changes = 0;
+  uint32_t done = 0;
+  batch_reader reader;
+  call->out.rows = call->out.column_count = 0;
+  reset(stmt);
+  int rc = reader_begin(&reader, columns, ncolumns);
+  if (rc == SQLITE_OK) rc = SQLITE_DONE;
+  while (rc == SQLITE_DONE && done < rows) {
+    rc = reader_bind(&reader, stmt, done, copy);
+    if (rc) break;
+    execute_forget(stmt);
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_DONE) {
+      changes += sqlite3_changes64(db);
+      sqlite3_reset(stmt);
+      done++;
+    } else if (rc == SQLITE_ROW) {
+      /* Not reset, so that the next bind is a misuse, as in the stdlib module; the row waits for a fetch. */
+      left_on_row = stmt;
+      rc = SQLITE_DONE;
+      done++;
+    }
+  }
+  if (rc != SQLITE_DONE) {
+    call_capture(call, db, rc);
+    reset(stmt);
+  }
+  if (!copy) sqlite3_clear_bindings(stmt);
+  reader_end(&reader);
+  call_statement(stmt);
+  wsq_block.rows = done;
+  wsq_block.changes_sum = changes;
+  return call_end(call, db, rc);
+}

@@ -1,0 +1,140 @@
+"""SQLite in a WebAssembly sandbox, behind the interface of the standard library's ``sqlite3``."""
+
+from __future__ import annotations
+
+import datetime as _datetime
+import time as _time
+from typing import TYPE_CHECKING, Any
+
+from wasqlite import arguments as _arguments
+from wasqlite.capi import constants as _constants
+from wasqlite.capi.library import SQLITE_VERSION as sqlite_version
+from wasqlite.connection import Connection
+from wasqlite.cursor import Cursor
+from wasqlite.exceptions import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Warning,
+)
+from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from typing import Literal
+
+    from wasqlite.capi.constants import *  # noqa: F403
+
+    def connect(
+        database: str | bytes | PathLike[str] | PathLike[bytes],
+        timeout: float = 5.0,
+        detect_types: int = 0,
+        isolation_level: str | None = "",
+        check_same_thread: bool = True,
+        factory: Any = Connection,
+        cached_statements: int = 128,
+        uri: bool = False,
+        *,
+        autocommit: bool | Literal[-1] = -1,
+    ) -> Connection:
+        """Open a connection to an SQLite database: a file, ``:memory:``, or ``""`` for a private temporary one."""
+
+else:
+
+    def connect(*args, **keywords):
+        """Open a connection to an SQLite database: a file, ``:memory:``, or ``""`` for a private temporary one."""
+        _arguments.positional("sqlite3.connect", len(args))
+        factory = args[5] if len(args) > 5 else keywords.get("factory", Connection)
+        # What was passed is relayed as it is: a factory may take other arguments.
+        return factory(*args, **keywords)
+
+
+apilevel = "2.0"
+paramstyle = "qmark"
+threadsafety = 3
+sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
+
+PARSE_DECLTYPES = 1
+PARSE_COLNAMES = 2
+
+Binary = memoryview
+Date = _datetime.date
+Time = _datetime.time
+Timestamp = _datetime.datetime
+
+
+def DateFromTicks(ticks: float) -> _datetime.date:
+    """The local date at ``ticks`` seconds after the epoch."""
+    return Date(*_time.localtime(ticks)[:3])
+
+
+def TimeFromTicks(ticks: float) -> _datetime.time:
+    """The local time at ``ticks`` seconds after the epoch."""
+    return Time(*_time.localtime(ticks)[3:6])
+
+
+def TimestampFromTicks(ticks: float) -> _datetime.datetime:
+    """The local date and time at ``ticks`` seconds after the epoch."""
+    return Timestamp(*_time.localtime(ticks)[:6])
+
+
+# The stdlib has result codes, authorizer codes, limits and configuration options; not the other constants.
+_families = ("SQLITE_OPEN_", "SQLITE_PREPARE_", "SQLITE_UTF16", "SQLITE_SUBTYPE", "SQLITE_RESULT_SUBTYPE")
+_others = {
+    "INTEGER",
+    "FLOAT",
+    "TEXT",
+    "BLOB",
+    "NULL",
+    "SQLITE3_TEXT",
+    "UTF8",
+    "ANY",
+    "DETERMINISTIC",
+    "DIRECTONLY",
+    "INNOCUOUS",
+    "SELFORDER1",
+}
+_exported = {
+    _name: _value
+    for _name, _value in vars(_constants).items()
+    if _name.startswith("SQLITE_") and not _name.startswith(_families) and _name[7:] not in _others
+}
+globals().update(_exported)
+
+__all__ = [
+    "LEGACY_TRANSACTION_CONTROL",
+    "PARSE_COLNAMES",
+    "PARSE_DECLTYPES",
+    "Binary",
+    "Connection",
+    "Cursor",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "apilevel",
+    "connect",
+    "paramstyle",
+    "sqlite_version",
+    "sqlite_version_info",
+    "threadsafety",
+]
+__all__ += _exported

@@ -1,0 +1,39 @@
+"""Where the stdlib's behaviour depends on the Python version, ours follows the running interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+NAMED_WITH_SEQUENCE = "accept" if sys.version_info < (3, 12) else "warn" if sys.version_info < (3, 14) else "refuse"
+"""What happens when a sequence is passed for named parameters."""
+
+NUMBERED_IS_NAMED = sys.version_info < (3, 13)
+"""Whether ``?1`` counts as a named parameter there."""
+
+WARN_UNCLOSED = sys.version_info >= (3, 13)
+"""Whether a connection that is collected without ``close()`` gives a ResourceWarning."""
+
+POSITIONAL_CONNECT = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
+"""What happens when more than the database is passed to ``connect()`` by position."""
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+
+if sys.version_info >= (3, 12):
+
+    def warn_deprecated(message: str) -> None:
+        """A DeprecationWarning that points at the caller's file, as one from a C function does."""
+        warnings.warn(message, DeprecationWarning, skip_file_prefixes=(_PACKAGE,))
+
+else:
+
+    def warn_deprecated(message: str) -> None:
+        """A DeprecationWarning that points at the caller's file, as one from a C function does."""
+        level = 2
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+            level += 1
+        warnings.warn(message, DeprecationWarning, stacklevel=level - 1)

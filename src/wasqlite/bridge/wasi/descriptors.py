@@ -1,0 +1,182 @@
+"""The guest's descriptor table: integers of the guest's own, each standing for an open file of the host."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from wasqlite.bridge.wasi.errno import EBADF, EMFILE, ENOTDIR, WasiError
+from wasqlite.bridge.wasi.layout import FILETYPE_DIRECTORY, RIGHTS_ALL
+
+FIRST_PREOPEN = 3
+MAX_DESCRIPTORS = 1024
+"""Per guest, so that a runaway one cannot use up the descriptors of the whole process."""
+
+# O_PATH needs search permission only, which is all that resolving names in a directory takes.
+_OPEN_PREOPEN = (
+    getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+
+Release = Callable[[int], None]
+"""Closes a host descriptor."""
+
+
+class Preopen(NamedTuple):
+    """A directory that the guest finds open: its path on the host and its name inside the guest."""
+
+    host: bytes
+    guest: bytes
+
+
+class Entry:
+    """What one descriptor of the guest stands for."""
+
+    __slots__ = ("confined", "filetype", "flags", "host", "inheriting", "name", "rights")
+
+    def __init__(
+        self,
+        host: int,
+        filetype: int,
+        *,
+        confined: bool,
+        flags: int = 0,
+        rights: int = RIGHTS_ALL,
+        inheriting: int = RIGHTS_ALL,
+        name: bytes | None = None,
+    ) -> None:
+        self.host = host
+        self.filetype = filetype
+        self.confined = confined  # paths below this directory must not leave it
+        self.flags = flags
+        self.rights = rights
+        self.inheriting = inheriting
+        self.name = name  # of a preopened directory
+
+
+class Hosts(dict[int, int]):
+    """Guest descriptor to host descriptor; a missing one is EBADF. (A KeyError could be anybody's.)"""
+
+    __slots__ = ()
+
+    def __missing__(self, fd: int) -> int:
+        raise WasiError(EBADF)
+
+
+class Descriptors:
+    """The table: guest descriptors, as indexes of the guest's own, onto host descriptors.
+
+    ``hosts`` holds the host descriptors once more, for the functions that need nothing else.
+    """
+
+    __slots__ = ("__weakref__", "_owner", "_release", "entries", "hosts")
+
+    def __init__(self, preopens: Mapping[int, bytes | Preopen], release: Release = os.close) -> None:
+        self.entries: dict[int, Entry] = {}
+        self.hosts = Hosts()
+        self._release = release
+        self._owner = os.getpid()
+        _alive.add(self)
+        try:
+            for fd, preopen in preopens.items():
+                if fd < FIRST_PREOPEN:
+                    raise ValueError(f"preopened directories start at descriptor {FIRST_PREOPEN}: {fd}")
+                host, name = preopen if isinstance(preopen, Preopen) else (preopen, preopen)
+                # Only "/" cannot be left by any path, so only there may the kernel resolve paths on its own.
+                confined = os.path.realpath(host) != b"/"
+                entry = Entry(os.open(host, _OPEN_PREOPEN), FILETYPE_DIRECTORY, confined=confined, name=name)
+                self._put(fd, entry)
+        except BaseException:
+            self.close()
+            raise
+
+    def _put(self, fd: int, entry: Entry) -> None:
+        self.entries[fd] = entry
+        self.hosts[fd] = entry.host
+
+    def add(self, entry: Entry) -> int:
+        """Give ``entry`` the lowest free descriptor."""
+        fd = FIRST_PREOPEN
+        while fd in self.entries:
+            fd += 1
+        self._put(fd, entry)
+        return fd
+
+    def check_room(self) -> None:
+        """EMFILE when the table is full."""
+        if len(self.entries) >= MAX_DESCRIPTORS:
+            raise WasiError(EMFILE)
+
+    def entry(self, fd: int) -> Entry:
+        """What ``fd`` stands for, or EBADF."""
+        try:
+            return self.entries[fd]
+        except KeyError:
+            raise WasiError(EBADF) from None
+
+    def directory(self, fd: int) -> Entry:
+        """The same for a directory: ENOTDIR when it is none."""
+        entry = self.entry(fd)
+        if entry.filetype != FILETYPE_DIRECTORY:
+            raise WasiError(ENOTDIR)
+        return entry
+
+    def remove(self, fd: int) -> None:
+        """Close ``fd``, or EBADF."""
+        entry = self.entry(fd)
+        self.hosts.pop(fd, None)
+        del self.entries[fd]
+        self._close(entry)
+
+    def _close(self, entry: Entry) -> None:
+        if entry.filetype == FILETYPE_DIRECTORY:
+            os.close(entry.host)
+        else:
+            self._release(entry.host)
+
+    def close(self) -> None:
+        """Close every host descriptor; from now on the table is empty. Never enters the guest.
+
+        In the child of a fork that Python was not told of (a C library's) it only forgets them: an unlock
+        would take the parent's locks, and a close those that native SQLite may meanwhile have taken in this
+        process.
+        """
+        errors = []
+        forked = self._owner != os.getpid()
+        for entry in self._drain():
+            if forked:
+                continue
+            try:
+                self._close(entry)
+            except OSError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def abandon(self) -> None:
+        """Close our copies in a forked child, without unlocking; done by itself right after ``os.fork()``.
+
+        The parent shares the open files, so that an unlock here would take its locks away; closing our copies
+        does not. They have to be closed all the same: kept open, they would hold the parent's locks after its
+        death.
+        """
+        for entry in self._drain():
+            os.close(entry.host)
+
+    def _drain(self) -> Iterable[Entry]:
+        self.hosts.clear()
+        while self.entries:
+            yield self.entries.popitem()[1]
+
+
+_alive: weakref.WeakSet[Descriptors] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for table in list(_alive):
+        table.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

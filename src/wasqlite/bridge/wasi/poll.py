@@ -1,0 +1,95 @@
+"""poll_oneoff, which is how a guest sleeps, and the clocks that its deadlines are measured with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from wasqlite.bridge.hostfunction import HostFunction
+from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.wasi.errno import EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, answer
+from wasqlite.bridge.wasi.layout import EVENT, MODULE, SUBSCRIPTION, U64
+
+MAX_SUBSCRIPTIONS = 1024
+LONGEST_SLEEP = 10**8
+"""Seconds; what is longer wakes up early, which a guest must expect anyway."""
+
+_CLOCK = 0
+_ABSOLUTE = 1
+_CLOCKS: tuple[Callable[[], int], ...] = (time.time_ns, time.monotonic_ns)
+_RESOLUTIONS = (time.get_clock_info("time").resolution, time.get_clock_info("monotonic").resolution)
+
+
+def functions(memory: Memory) -> list[HostFunction]:
+    """``poll_oneoff``, ``clock_time_get`` and ``clock_res_get``.
+
+    The clock comes along because an absolute deadline means nothing on another one's scale: wasmtime's own
+    monotonic clock starts at zero with the instance.
+    """
+
+    def poll_oneoff(subscriptions: int, events: int, count: int, out: int) -> int:
+        try:
+            if not 0 < count <= MAX_SUBSCRIPTIONS:
+                return EINVAL
+            asked = list(SUBSCRIPTION.iter_unpack(memory.span(subscriptions, SUBSCRIPTION.size * count)))
+            memory.span(events, EVENT.size * count)
+            memory.span(out, 4)
+            ready = _wait(asked)
+            memory.write(events, b"".join(EVENT.pack(data, error, kind, 0, 0) for data, error, kind in ready))
+            memory.write_u32(out, len(ready))
+            return SUCCESS
+        except EXPECTED as error:
+            return answer(error)
+
+    def clock_time_get(clock: int, precision: int, out: int) -> int:
+        try:
+            target = memory.span(out, 8)
+            if clock >= len(_CLOCKS):
+                return ENOTSUP
+            U64.pack_into(target, 0, _CLOCKS[clock]())
+            return SUCCESS
+        except EXPECTED as error:
+            return answer(error)
+
+    def clock_res_get(clock: int, out: int) -> int:
+        try:
+            target = memory.span(out, 8)
+            if clock >= len(_CLOCKS):
+                return ENOTSUP
+            U64.pack_into(target, 0, max(1, round(_RESOLUTIONS[clock] * 1e9)))
+            return SUCCESS
+        except EXPECTED as error:
+            return answer(error)
+
+    return [
+        # Not retried: what a signal handler raises cuts the sleep short.
+        HostFunction(MODULE, "poll_oneoff", "iiii", "i", poll_oneoff, on_error=EIO),
+        HostFunction(MODULE, "clock_time_get", "iIi", "i", clock_time_get, on_error=EIO, retry=True),
+        HostFunction(MODULE, "clock_res_get", "ii", "i", clock_res_get, on_error=EIO, retry=True),
+    ]
+
+
+def _wait(asked: list[tuple[int, ...]]) -> list[tuple[int, int, int]]:
+    """(userdata, error, type) of what is ready, after sleeping until there is something."""
+    ready = []
+    deadlines = []
+    started = time.monotonic_ns()
+    for userdata, kind, clock, timeout, _, flags in asked:
+        if kind != _CLOCK:
+            ready.append((userdata, SUCCESS, kind))  # files never block
+        elif clock >= len(_CLOCKS):
+            ready.append((userdata, ENOTSUP, kind))
+        elif flags & _ABSOLUTE:
+            deadlines.append((started + timeout - _CLOCKS[clock](), userdata))
+        else:
+            deadlines.append((started + timeout, userdata))
+    if not ready:
+        first = min(deadlines)[0]
+        pause = (first - time.monotonic_ns()) / 1e9
+        if pause > 0:
+            time.sleep(min(pause, LONGEST_SLEEP))
+        now = max(first, time.monotonic_ns())
+    else:
+        now = started
+    ready.extend((userdata, SUCCESS, _CLOCK) for deadline, userdata in deadlines if deadline <= now)
+    return ready

@@ -1,0 +1,98 @@
+"""``executemany`` in chunks: many parameter sets in one guest call, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from wasqlite._compat import NAMED_WITH_SEQUENCE
+from wasqlite.binding import unsupported, values
+from wasqlite.capi.parameters import UnsupportedType, encode, first_unsuitable
+from wasqlite.exceptions import from_failure
+
+if TYPE_CHECKING:
+    from wasqlite.statement_cache import Query
+
+FIRST_ROWS = 16
+MOST_ROWS = 16384
+TARGET_BYTES = 512 << 10
+MOST_BYTES = 8 << 20
+
+_PLAIN = {tuple, list}
+
+
+def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
+    """Run the statement, which returns no rows, for every parameter set: the sum of changes.
+
+    What came before an error (of the iterator, of a parameter set, of SQLite) has been executed when it is raised.
+    """
+    changes = 0
+    size = FIRST_ROWS
+    while True:
+        chunk: list[Any] = []
+        error: BaseException | None = None
+        try:
+            chunk.extend(islice(iterator, size))  # keeps what came before an exception
+        except BaseException as raised:
+            error = raised
+        last = error is not None or len(chunk) < size
+        rows, unsuitable = _checked(query, chunk)
+        error = unsuitable or error
+        if rows:
+            done, encoded_size, unsuitable = _execute(query, rows)
+            changes += done
+            error = unsuitable or error
+            # The next chunk as large as the target, judging by this one, but growing step by step.
+            size = max(1, min(8 * size, MOST_ROWS, len(rows) * TARGET_BYTES // max(encoded_size, 1)))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it would be in a cycle with this frame
+        if last:
+            return changes
+
+
+def _checked(query: Query, chunk: list[Any]) -> tuple[list[Sequence[Any]], Exception | None]:
+    """The parameter sets of a chunk as sequences of the right length, up to the first that is not suitable."""
+    needed = query.statement.parameters
+    if (
+        set(map(type, chunk)) <= _PLAIN
+        and set(map(len, chunk)) <= {needed}
+        and not (query.has_names and NAMED_WITH_SEQUENCE != "accept")
+    ):
+        return chunk, None
+    rows = []
+    for parameters in chunk:
+        try:
+            rows.append(values(query, parameters))
+        except Exception as error:
+            return rows, error
+    return rows, None
+
+
+def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, Exception | None]:
+    """Run one chunk: changes, encoded size, and the error of the first row that could not be encoded."""
+    unsuitable: Exception | None = None
+    try:
+        batch = encode(rows, query.statement.parameters)
+    except Exception:
+        found = first_unsuitable(rows)
+        if found is None:
+            raise
+        number, unsuitable = found
+        if isinstance(unsuitable, UnsupportedType):
+            unsuitable = unsupported(unsuitable)
+        if not number:
+            return 0, 0, unsuitable
+        batch = encode(rows[:number], query.statement.parameters)
+    if batch.size > MOST_BYTES and batch.rows > 1:
+        half = batch.rows // 2
+        left, left_size, _ = _execute(query, rows[:half])
+        right, right_size, _ = _execute(query, rows[half : batch.rows])
+        return left + right, left_size + right_size, unsuitable
+    status, failure = query.statement.execute_many(batch)
+    if failure is not None:
+        raise from_failure(failure)
+    return status.changes_sum, batch.size, unsuitable

@@ -1,0 +1,37 @@
+"""The SQLite module as a bridge library: located, compiled and checked once per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from wasqlite.bridge import Library
+
+ABI = 1
+SQLITE_VERSION = "3.54.1"
+"""Of the module that this code belongs to; a test compares it with what the module says."""
+PATH = Path(__file__).resolve().parent.parent / "_wasm" / "sqlite.wasm"
+
+_lock = threading.Lock()
+_library: Library | None = None
+
+
+def _after_fork_in_child() -> None:
+    # A thread that held the lock does not exist in the child.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def library() -> Library:
+    """The compiled module; the first call loads it (from the cache, or by compiling), in whatever thread that is."""
+    global _library
+    if _library is None:
+        with _lock:
+            if _library is None:
+                _library = Library.load(PATH, abi=("wsq_abi", ABI))
+    return _library

@@ -1,0 +1,32 @@
+"""The interrupt flag that SQLite's progress callback reads while a query runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wasqlite.bridge import HostFunction, Memory
+
+
+class Interrupt:
+    """Set ``requested`` from any thread: a running query ends with SQLITE_INTERRUPT at its next progress callback.
+
+    https://sqlite.org/c3ref/interrupt.html
+    """
+
+    __slots__ = ("parked", "requested")
+
+    def __init__(self) -> None:
+        self.requested = 0
+        self.parked: Sequence[BaseException] = ()
+        """What callbacks raised: it is raised again when the guest returns, so it had better return soon."""
+
+    def functions(self, memory: Memory) -> Iterable[HostFunction]:
+        """The ``progress`` import. An exception in it (Ctrl-C) interrupts the query too.
+
+        https://sqlite.org/c3ref/progress_handler.html
+        """
+
+        def progress() -> int:
+            return 1 if self.requested or self.parked else 0
+
+        return [HostFunction("wasqlite", "progress", "", "i", progress, on_error=1)]

@@ -1,0 +1,219 @@
+"""A ``sqlite3_stmt*``: execution in one guest call that binds, steps and returns a batch of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wasqlite.capi.batch import Column, CorruptBatch, decode
+from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
+from wasqlite.capi.parameters import Encoded
+from wasqlite.capi.status import Failure, Status, read
+
+if TYPE_CHECKING:
+    from wasqlite.capi.database import Database
+
+Result = tuple[Status, Sequence[Column], bool, Failure | None]
+"""Status, columns of the batch, whether text in them is ``RawText``, error. Rows before an error are there."""
+
+_INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
+
+
+class Statement:
+    """A prepared statement. Its handle is finalized by the database's next operation after the last reference is gone.
+
+    ``active`` is set while it has been stepped and neither finished nor been reset: it may hold a lock.
+    """
+
+    __slots__ = ("active", "database", "handle", "names", "parameters", "readonly", "reprepared")
+
+    def __init__(self, database: Database, found: Status) -> None:
+        self.database = database
+        self.active = False
+        self.handle = found.stmt
+        self.parameters = found.parameters
+        self.readonly = bool(found.readonly)
+        self.reprepared = found.reprepared
+        self.names: list[str] = self._names(found) if found.stmt and found.columns else []
+
+    def __del__(self) -> None:
+        if self.handle:
+            self.database.dropped.append(self.handle)
+
+    def _names(self, found: Status) -> list[str]:
+        try:
+            columns = self._decode(found, 1, found.rows, raw=False)
+        except UnicodeDecodeError:
+            columns = [[b.decode("utf-8", "replace") for b in self._decode(found, 1, found.rows, raw=True)[0]]]
+        return list(columns[0])
+
+    def _decode(self, found: Status, columns: int, limit: int, *, raw: bool) -> list[Column]:
+        if found.rows > limit:
+            raise CorruptBatch(f"a batch has {found.rows} rows where at most {limit} were asked for")
+        memory = self.database.memory
+        try:
+            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
+        except CorruptBatch:
+            memory.refresh()  # it may have grown during the call
+            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
+
+    def _decode_grown(self, found: Status, limit: int, raw: bool) -> tuple[list[Column], bool]:
+        try:
+            return self._decode(found, found.columns, limit, raw=raw), raw
+        except UnicodeDecodeError:
+            return self._decode(found, found.columns, limit, raw=True), True
+
+    def _result(self, max_rows: int, raw: bool) -> Result:
+        database = self.database
+        view = database.memory.view
+        database.status = status = read(view, database.status_at)
+        rc = status.rc
+        self.active = rc == SQLITE_ROW
+        failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
+        rows = status.rows
+        if not rows:
+            return status, (), raw, failure
+        if rows > max_rows:
+            raise CorruptBatch(f"a batch has {rows} rows where at most {max_rows} were asked for")
+        try:
+            return status, decode(view, status.batch, status.columns, rows, raw=raw), raw, failure
+        except UnicodeDecodeError:
+            return status, self._decode(status, status.columns, max_rows, raw=True), True, failure
+        except CorruptBatch:  # or only that the memory has grown during the call
+            return status, *self._decode_grown(status, max_rows, raw), failure
+
+    def execute(self, packed: bytes, count: int, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+        """Reset, bind ``count`` packed parameters, and step until the batch is full or there are no more rows.
+
+        https://sqlite.org/c3ref/step.html
+        """
+        database = self.database
+        with database.lock:
+            if database.dropped:
+                database.drain()
+            address = database.put(packed) if count else 0
+            database.interrupt.requested = 0
+            try:
+                database.call_execute(self.handle, address, count, max_rows, max_bytes)
+            except BaseException:
+                self._abandon()
+                raise
+            return self._result(max_rows, raw)
+
+    def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+        """Step on, for a further batch.
+
+        https://sqlite.org/c3ref/step.html
+        """
+        database = self.database
+        with database.lock:
+            if database.dropped:
+                database.drain()
+            if database.interrupt.requested:
+                # SQLite would see it at the next step of a statement that is under way; we look less often.
+                database.interrupt.requested = 0
+                self.reset()
+                return database.status, (), raw, _INTERRUPTED
+            try:
+                database.call_fetch(self.handle, max_rows, max_bytes)
+            except BaseException:
+                self._abandon()
+                raise
+            return self._result(max_rows, raw)
+
+    def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
+        """Bind, step to the end and reset for each row of an input batch; ``status.rows`` tells how many were done.
+
+        https://sqlite.org/c3ref/step.html
+        """
+        database = self.database
+        with database.lock:
+            if database.dropped:
+                database.drain()
+            address = database.reserve(batch.size)
+            database.memory.write(address, batch.placed(address))
+            database.interrupt.requested = 0
+            self.active = False
+            try:
+                database.call_execute_many(self.handle, address, batch.columns, batch.rows)
+            except BaseException:
+                self._abandon()
+                raise
+            return database.finish()
+
+    def _abandon(self) -> None:
+        """An exception came out of a call in place of its result: take note of what it did, and give its rows up."""
+        if self.database.instance.dead is not None:
+            self.active = False
+            return
+        found, _ = self.database.finish()
+        if found.rc == SQLITE_ROW:
+            self.reset()
+        self.active = False
+
+    def reset(self) -> None:
+        """Give up the rest of the rows, and the locks with them.
+
+        https://sqlite.org/c3ref/reset.html
+        """
+        database = self.database
+        with database.lock:
+            self.active = False
+            database.instance.function("wsq_reset")(self.handle)
+            database.finish()
+
+    def column_names(self) -> list[str]:
+        """The names of the result columns, asked for again: the statement may have been prepared anew.
+
+        https://sqlite.org/c3ref/column_name.html
+        """
+        database = self.database
+        with database.lock:
+            database.instance.function("wsq_columns", hold_gil=True)(self.handle)
+            found, failure = database.finish()
+            if failure is None:
+                self.reprepared = found.reprepared
+                self.names = self._names(found) if found.columns else []
+            return self.names
+
+    def parameter_names(self) -> list[str | None]:
+        """The names of the parameters with their prefix; None for those without a name.
+
+        https://sqlite.org/c3ref/bind_parameter_name.html
+        """
+        database = self.database
+        with database.lock:
+            database.instance.function("wsq_parameters", hold_gil=True)(self.handle)
+            found, failure = database.finish()
+            if failure is not None or not found.rows:
+                return [None] * self.parameters
+            return list(self._decode(found, 1, self.parameters, raw=False)[0])
+
+
+class Unfinished:
+    """Holds an active statement. When it is dropped without ``release()``, the statement is queued to be reset."""
+
+    __slots__ = ("statement",)
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement: Statement | None = statement
+
+    def __del__(self) -> None:
+        if self.statement is not None:
+            self.statement.database.dropped.append(self.statement)
+
+    def finished(self) -> None:
+        """The statement has come to its end by itself."""
+        self.statement = None
+
+    def release(self) -> None:
+        """Reset the statement now."""
+        statement, self.statement = self.statement, None
+        if statement is not None and statement.active:
+            statement.reset()
+
+    def release_quietly(self) -> None:
+        """Reset the statement with the database's next operation."""
+        statement, self.statement = self.statement, None
+        if statement is not None and statement.active:
+            statement.database.dropped.append(statement)

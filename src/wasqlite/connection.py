@@ -1,0 +1,342 @@
+"""``Connection``: one database in a sandbox of its own, with the stdlib's transaction control."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from threading import get_ident
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from wasqlite import arguments, exceptions, transactions
+from wasqlite._compat import WARN_UNCLOSED
+from wasqlite.bridge import BridgeError
+from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
+from wasqlite.capi.database import Database
+from wasqlite.cursor import Cursor
+from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
+from wasqlite.statement_cache import StatementCache
+from wasqlite.vfs.host import HostFiles
+
+if TYPE_CHECKING:
+    from wasqlite.capi.statement import Statement
+
+_INT_MAX = 0x7FFF_FFFF
+
+
+class Connection:
+    """SQLite database connection object.
+
+    Close it: a connection that is only dropped loses its open transaction as if the process had died, and the next
+    one to open the file rolls that back.
+    """
+
+    __module__ = "wasqlite"
+    __slots__ = (
+        "_autocommit",
+        "_cache",
+        "_database",
+        "_isolation_level",
+        "_kept",
+        "_thread",
+        "row_factory",
+        "text_factory",
+    )
+
+    Warning = exceptions.Warning
+    Error = exceptions.Error
+    InterfaceError = exceptions.InterfaceError
+    DatabaseError = exceptions.DatabaseError
+    DataError = exceptions.DataError
+    OperationalError = exceptions.OperationalError
+    IntegrityError = exceptions.IntegrityError
+    InternalError = exceptions.InternalError
+    ProgrammingError = exceptions.ProgrammingError
+    NotSupportedError = exceptions.NotSupportedError
+
+    _autocommit: bool | int
+    _cache: StatementCache
+    _database: Database | None
+    _isolation_level: str | None
+    _kept: dict[str, Statement]
+    _thread: int | None
+    row_factory: Any
+    text_factory: Any
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        """Open a database; the arguments are those of ``connect()``."""
+        arguments.positional("_sqlite3.Connection", len(args))
+        given = arguments.parse(args, keywords)
+        sys.audit("sqlite3.connect", given.database)
+        path = os.fsencode(given.database)
+        if b"\0" in path:
+            raise ValueError("embedded null byte")
+        self._detach()
+        database = _open(path, given)
+        self._thread = get_ident() if given.check_same_thread else None
+        self._isolation_level = given.isolation_level
+        self._autocommit = given.autocommit
+        self._cache = StatementCache(database, given.cached_statements)
+        self._kept = {}
+        self.row_factory: Any = None
+        self.text_factory: Any = str
+        sys.audit("sqlite3.connect/handle", self)
+        self._database = database
+        if self._autocommit is False:
+            self._control(database, "BEGIN")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # A slot that was never filled: a subclass did not call our __init__, or it failed.
+            if name.startswith("_") and name in Connection.__slots__:
+                raise ProgrammingError("Base Connection.__init__ not called.")
+            if name in ("row_factory", "text_factory"):
+                return None
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def _detach(self) -> None:
+        """Before a second ``__init__``: cursors keep the old database, without its transaction."""
+        try:
+            database = self._database
+        except ProgrammingError:
+            return
+        del self._database
+        if database is not None and not database.status.autocommit:
+            self._control(database, "ROLLBACK")
+
+    def __del__(self) -> None:
+        try:
+            database = self._database
+        except ProgrammingError:
+            return
+        if database is not None and WARN_UNCLOSED:
+            warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    # -- checks ------------------------------------------------------------------------------------------------
+
+    def _check_thread(self) -> None:
+        if self._thread is not None and self._thread != (current := get_ident()):
+            raise ProgrammingError(
+                "SQLite objects created in a thread can only be used in that same thread. "
+                f"The object was created in thread id {self._thread} and this is thread id {current}."
+            )
+
+    def _check_open(self) -> Database:
+        database = self._database
+        if database is None:
+            raise ProgrammingError("Cannot operate on a closed database.")
+        return database
+
+    def _check(self) -> Database:
+        self._check_thread()
+        return self._check_open()
+
+    # -- statements --------------------------------------------------------------------------------------------
+
+    def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
+        """Return a cursor for the connection."""
+        self._check()
+        cursor = factory(self)
+        if not issubclass(type(cursor), Cursor):
+            raise TypeError(f"factory must return a cursor, not {type(cursor).__name__}")
+        if self.row_factory is not None:
+            cursor.row_factory = self.row_factory
+        return cursor
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
+        """Executes an SQL statement."""
+        return self._cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        """Repeatedly executes an SQL statement."""
+        return self._cursor().executemany(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> Cursor:
+        """Executes multiple SQL statements at once."""
+        return self._cursor().executescript(sql_script)
+
+    def _cursor(self) -> Cursor:
+        self._check()
+        cursor = Cursor(self)
+        if self.row_factory is not None:
+            cursor.row_factory = self.row_factory
+        return cursor
+
+    # -- transactions ------------------------------------------------------------------------------------------
+
+    def _control(self, database: Database, sql: str) -> None:
+        """Run BEGIN, COMMIT or ROLLBACK; each is compiled once per connection."""
+        try:
+            statement = self._kept.get(sql)
+            if statement is None:
+                statement, _, failure = database.prepare(sql.encode())
+                if failure is not None:
+                    raise from_failure(failure)
+                self._kept[sql] = statement
+            failure = statement.execute(b"", 0, 1, 0)[3]
+        except BridgeError as error:
+            raise_unusable(error)
+        if failure is not None:
+            raise from_failure(failure)
+
+    def _begin_for(self, database: Database, is_dml: bool) -> None:
+        """Open the implicit transaction that a statement wants."""
+        level = self._isolation_level
+        if (
+            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.status.autocommit)
+            and level is not None
+        ):
+            self._control(database, transactions.begin(level))
+
+    def _commit_before_script(self, database: Database) -> None:
+        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.status.autocommit:
+            self._control(database, "COMMIT")
+
+    def _end(self, sql: str) -> None:
+        database = self._check()
+        if self._autocommit is True:
+            return
+        if self._autocommit is False:
+            self._control(database, sql)
+            self._control(database, "BEGIN")
+        elif not database.status.autocommit:
+            self._control(database, sql)
+
+    def commit(self) -> None:
+        """Commit any pending transaction to the database."""
+        self._end("COMMIT")
+
+    def rollback(self) -> None:
+        """Roll back to the start of any pending transaction."""
+        self._end("ROLLBACK")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return not self._check_open().status.autocommit
+
+    @property
+    def total_changes(self) -> int:
+        """How many rows were inserted, updated and deleted since the connection was opened."""
+        return self._check_open().status.total_changes
+
+    @property
+    def isolation_level(self) -> str | None:
+        """How implicit transactions begin: "", "DEFERRED", "IMMEDIATE", "EXCLUSIVE", or None for never."""
+        self._check_open()
+        return self._isolation_level
+
+    @isolation_level.setter
+    def isolation_level(self, value: str | None) -> None:
+        level = transactions.isolation_level(value)
+        self._check_open()
+        if level is None:
+            self._isolation_level = None
+            self.commit()
+        else:
+            self._isolation_level = level
+
+    @isolation_level.deleter
+    def isolation_level(self) -> None:
+        raise AttributeError("cannot delete attribute")
+
+    @property
+    def autocommit(self) -> bool | int:
+        """True: every statement for itself; False: always in a transaction; -1: the legacy rules."""
+        self._check()
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool | int) -> None:
+        database = self._check()
+        mode = transactions.autocommit(value)
+        if mode is True and not database.status.autocommit:
+            self._control(database, "COMMIT")
+        elif mode is False and database.status.autocommit:
+            self._control(database, "BEGIN")
+        self._autocommit = mode
+
+    @autocommit.deleter
+    def autocommit(self) -> None:
+        raise AttributeError("cannot delete attribute")
+
+    # -- life --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the database connection. An open transaction is lost."""
+        self._check_thread()
+        database = self._database
+        if database is None:
+            return
+        if database.inside():
+            raise ProgrammingError("Cannot close a connection from inside one of its own callbacks.")
+        self._database = None
+        self._kept = {}
+        del self._cache
+        try:
+            if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
+                self._control(database, "ROLLBACK")
+        finally:
+            database.close()
+
+    def interrupt(self) -> None:
+        """Abort any pending database operation, from any thread."""
+        self._check_open().interrupt.requested = 1
+
+    def getlimit(self, category: int, /) -> int:
+        """Get connection run-time limits."""
+        return self.setlimit(category, -1)
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        """Set connection run-time limits; the former limit is returned."""
+        database = self._check()
+        try:
+            former = database.limit(category, limit)
+        except BridgeError as error:
+            raise_unusable(error)
+        if former < 0:
+            raise ProgrammingError("'category' is out of bounds")
+        return former
+
+    def __enter__(self) -> Connection:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> Literal[False]:
+        if kind is not None or error is not None or trace is not None:
+            self.rollback()
+            return False
+        try:
+            self.commit()
+        except BaseException:
+            # To unlock the database. If this fails too, its error has the first one as context.
+            self.rollback()
+            raise
+        return False
+
+
+def _open(path: bytes, given: arguments.Arguments) -> Database:
+    flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | (SQLITE_OPEN_URI if given.uri else 0)
+    try:
+        database = Database(HostFiles())
+    except BridgeError as error:
+        raise exceptions.InternalError(f"The SQLite sandbox cannot be started: {error}") from error
+    try:
+        failure = database.open(path, flags)
+        if failure is not None:
+            raise from_failure(failure)
+        # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
+        milliseconds = given.timeout * 1000
+        database.busy_timeout(int(milliseconds) if 0 < milliseconds <= _INT_MAX else 0)
+    except BridgeError as error:
+        database.close()
+        raise_unusable(error)
+    except BaseException:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,125 @@
+"""The PEP 249 exceptions, and the one place where a result code becomes one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from wasqlite.bridge import ForkedInstance
+from wasqlite.capi import constants
+
+if TYPE_CHECKING:
+    from wasqlite.bridge import BridgeError
+    from wasqlite.capi.status import Failure
+
+# The public place of these classes is the package: tracebacks and pickles name them there.
+
+
+class Warning(Exception):
+    """An important warning."""
+
+    __module__ = "wasqlite"
+
+
+class Error(Exception):
+    """Base of all database errors.
+
+    Errors that come from SQLite have ``sqlite_errorcode`` (the extended result code) and ``sqlite_errorname``;
+    the driver's own have neither attribute.
+    """
+
+    __module__ = "wasqlite"
+    if TYPE_CHECKING:
+        sqlite_errorcode: int
+        sqlite_errorname: str
+
+
+class InterfaceError(Error):
+    """Misuse of SQLite's C API."""
+
+    __module__ = "wasqlite"
+
+
+class DatabaseError(Error):
+    """An error of the database."""
+
+    __module__ = "wasqlite"
+
+
+class DataError(DatabaseError):
+    """A problem with the processed data, such as a value that is too big."""
+
+    __module__ = "wasqlite"
+
+
+class OperationalError(DatabaseError):
+    """An error of the database's operation, not necessarily under the programmer's control."""
+
+    __module__ = "wasqlite"
+
+
+class IntegrityError(DatabaseError):
+    """A constraint failed."""
+
+    __module__ = "wasqlite"
+
+
+class InternalError(DatabaseError):
+    """SQLite met an internal error, or its sandbox stopped."""
+
+    __module__ = "wasqlite"
+
+
+class ProgrammingError(DatabaseError):
+    """The API was used wrongly."""
+
+    __module__ = "wasqlite"
+
+
+class NotSupportedError(DatabaseError):
+    """A feature that is not there."""
+
+    __module__ = "wasqlite"
+
+
+def _classes(cls: type[Error], *names: str) -> dict[int, type[Error]]:
+    return {getattr(constants, f"SQLITE_{name}"): cls for name in names}
+
+
+_CLASS_BY_PRIMARY_CODE = {
+    **_classes(InternalError, "INTERNAL", "NOTFOUND"),
+    **_classes(OperationalError, "ERROR", "PERM", "ABORT", "BUSY", "LOCKED", "READONLY", "INTERRUPT", "IOERR", "FULL"),
+    **_classes(OperationalError, "CANTOPEN", "PROTOCOL", "EMPTY", "SCHEMA"),
+    **_classes(DataError, "TOOBIG"),
+    **_classes(IntegrityError, "CONSTRAINT", "MISMATCH"),
+    **_classes(InterfaceError, "MISUSE", "RANGE"),
+}
+
+_WAL = (
+    "unable to open database file: it is in WAL mode, which this version of wasqlite cannot open. "
+    'Switch it with another SQLite: "PRAGMA journal_mode=DELETE"'
+)
+
+
+def from_failure(failure: Failure) -> Exception:
+    """The exception for an error that SQLite reported."""
+    code = failure.code
+    primary = code & 0xFF
+    if primary == constants.SQLITE_NOMEM:
+        return MemoryError()
+    message = _WAL if failure.wal and primary == constants.SQLITE_CANTOPEN else failure.message
+    error = _CLASS_BY_PRIMARY_CODE.get(primary, DatabaseError)(message)
+    error.sqlite_errorcode = code
+    error.sqlite_errorname = constants.RESULT_CODE_NAMES.get(code, "unknown")
+    return error
+
+
+def raise_unusable(error: BridgeError) -> NoReturn:
+    """The exception for a sandbox that no longer works; the bridge's own is its cause."""
+    if isinstance(error, ForkedInstance):
+        raise ProgrammingError(
+            "This connection was opened before fork(), in the parent process, and cannot be used in the child. "
+            "Open a new one here."
+        ) from error
+    raise InternalError(
+        f"The SQLite sandbox of this connection stopped and cannot be used any more: {error}"
+    ) from error

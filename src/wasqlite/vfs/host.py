@@ -1,0 +1,139 @@
+"""Everything that a SQLite guest needs of the host's files, as one object per connection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from wasqlite.bridge.errors import MemoryAccessError
+from wasqlite.bridge.hostfunction import HostFunction
+from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.wasi import Preopen, WasiFiles, poll
+from wasqlite.bridge.wasi.errno import EFAULT, EIO, ENAMETOOLONG, EOVERFLOW, EXPECTED, WasiError, answer
+from wasqlite.bridge.wasi.layout import PATH_MAX
+from wasqlite.vfs import locks, paths
+from wasqlite.vfs.clock import TM, local_time
+from wasqlite.vfs.locks import (
+    SQLITE_IOERR_CHECKRESERVEDLOCK,
+    SQLITE_IOERR_LOCK,
+    SQLITE_IOERR_UNLOCK,
+)
+
+MODULE = "wasqlite"
+
+# Elsewhere nothing is tested, so a guest reaches no files there and ``:memory:`` still works.
+WHOLE_SYSTEM: Mapping[int, bytes | Preopen] = {3: b"/"} if sys.platform != "win32" else {}
+
+
+class HostFiles:
+    """WASI files, clocks, locks and paths for one guest; ``functions`` is what ``Library.open`` takes.
+
+    ``preopens`` is what the guest may reach: the whole file system unless said otherwise.
+    """
+
+    __slots__ = ("_files", "_locks", "_memory", "_preopens")
+
+    def __init__(self, preopens: Mapping[int, bytes | Preopen] = WHOLE_SYSTEM) -> None:
+        self._preopens = preopens
+        self._locks = locks.host_locks()
+        self._files: WasiFiles | None = None
+        self._memory = Memory()
+
+    @property
+    def files(self) -> WasiFiles:
+        """The WASI side; there once ``functions`` was called."""
+        if self._files is None:
+            raise RuntimeError("functions() was not called yet")
+        return self._files
+
+    def functions(self, memory: Memory) -> list[HostFunction]:
+        """All imports for the guest with this memory. Call it once."""
+        if self._files is not None:
+            raise RuntimeError("one HostFiles serves one guest")
+        self._memory = memory
+        self._files = WasiFiles(
+            memory, self._preopens, create_mode=paths.create_mode, release=self._locks.release
+        )
+
+        def host(name: str, params: str, call: Callable[..., int], on_error: int) -> HostFunction:
+            return HostFunction(MODULE, name, params, "i", call, on_error=on_error, retry=True)
+
+        return [
+            *self._files.functions(),
+            *poll.functions(memory),
+            host("file_lock", "ii", self.file_lock, SQLITE_IOERR_LOCK),
+            host("file_unlock", "ii", self.file_unlock, SQLITE_IOERR_UNLOCK),
+            host("file_check_reserved", "ii", self.file_check_reserved, SQLITE_IOERR_CHECKRESERVEDLOCK),
+            host("path_full", "iiii", self.path_full, -EIO),
+            host("path_temporary", "ii", self.path_temporary, -EIO),
+            host("local_time", "Ii", self.local_time, EIO),
+        ]
+
+    def close(self) -> None:
+        """Drop all locks and close all host descriptors. Never enters the guest."""
+        if self._files is not None:
+            self._files.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close our copies of the descriptors, and leave the parent's locks alone."""
+        self._locks.forget()
+        if self._files is not None:
+            self._files.abandon()
+
+    def file_lock(self, fd: int, level: int) -> int:
+        """Raise the lock of a database file: a result code."""
+        host = self.files.descriptor(fd)
+        return self._locks.lock(host, level) if host >= 0 else SQLITE_IOERR_LOCK
+
+    def file_unlock(self, fd: int, level: int) -> int:
+        """Lower it: a result code."""
+        host = self.files.descriptor(fd)
+        return self._locks.unlock(host, level) if host >= 0 else SQLITE_IOERR_UNLOCK
+
+    def file_check_reserved(self, fd: int, out: int) -> int:
+        """Whether anybody holds RESERVED or more, as u32 at ``out``: a result code."""
+        host = self.files.descriptor(fd)
+        if host < 0:
+            return SQLITE_IOERR_CHECKRESERVEDLOCK
+        code, reserved = self._locks.check_reserved(host)
+        try:
+            self._memory.write_u32(out, reserved)
+        except MemoryAccessError:
+            return SQLITE_IOERR_CHECKRESERVEDLOCK
+        return code
+
+    def path_full(self, path: int, size: int, out: int, capacity: int) -> int:
+        """The absolute path at ``out``: its length, or minus a WASI errno."""
+        try:
+            if size > PATH_MAX:
+                return -ENAMETOOLONG
+            return self._put_path(paths.path_full(self._memory.read(path, size)), out, capacity)
+        except EXPECTED as error:
+            return -answer(error)
+
+    def path_temporary(self, out: int, capacity: int) -> int:
+        """The directory for temporary files at ``out``: its length, or minus a WASI errno."""
+        try:
+            return self._put_path(paths.path_temporary(), out, capacity)
+        except EXPECTED as error:
+            return -answer(error)
+
+    def _put_path(self, path: bytes, out: int, capacity: int) -> int:
+        if len(path) >= capacity:
+            raise WasiError(ENAMETOOLONG)
+        self._memory.write(out, path + b"\0")
+        return len(path)
+
+    def local_time(self, seconds: int, out: int) -> int:
+        """Local time at ``out``: 0, or a WASI errno."""
+        try:
+            target = self._memory.span(out, TM.size)
+        except MemoryAccessError:
+            return EFAULT
+        try:
+            target[:] = local_time(seconds)
+        except (OverflowError, ValueError):
+            return EOVERFLOW
+        except OSError as error:
+            return answer(error)
+        return 0
