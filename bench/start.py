@@ -1,6 +1,6 @@
 """How long a process takes to import the driver, connect, run a first query and end: wasqlite beside the stdlib.
 
-Whole processes, in turn, after one of each to warm up: ``python bench/start.py [rounds]``. The ratio is the figure to quote.
+Whole processes, in turn, after one of each to warm up: ``python bench/start.py [rounds]``. Quote the ratio.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ def main() -> None:
     times = [[run(module) for module in MODULES] for _ in range(rounds)]
     native, ours = ([pair[i] for pair in times] for i in range(2))
     ratio = statistics.median(b / a for a, b in times)
-    print(
-        f"stdlib {statistics.median(native) * 1e3:.0f} ms, wasqlite {statistics.median(ours) * 1e3:.0f} ms: {ratio:.1f} times"
-    )
+    medians = (statistics.median(native) * 1e3, statistics.median(ours) * 1e3)
+    print(f"stdlib {medians[0]:.0f} ms, wasqlite {medians[1]:.0f} ms: {ratio:.1f} times")
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ def cache_directory() -> Path:
         try:
             import platformdirs
         except ImportError:
-            raise BuildError(
-                "run `pip install platformdirs`, or set WASQLITE_CACHE_DIR to a directory"
-            ) from None
+            raise BuildError("run `pip install platformdirs`, or set WASQLITE_CACHE_DIR to a directory") from None
         base = Path(platformdirs.user_cache_dir("wasqlite", appauthor=False))
     directory = base / "build"
     try:

@@ -164,25 +164,17 @@ def compile_module(sources: Path, toolchain: Toolchain) -> bytes:
     """Compile and link everything in `sources`; return the module."""
     amalgamation = fetch()
     folder = cache_directory() / "objects"
-    objects = {
-        source: folder / f"{object_key(source, toolchain)}.o" for source in sorted(sources.glob("*.c"))
-    }
+    objects = {source: folder / f"{object_key(source, toolchain)}.o" for source in sorted(sources.glob("*.c"))}
     missing = [source for source, cached in objects.items() if not cached.is_file()]
     # The largest file takes the longest: start it first.
     missing.sort(key=lambda source: source.name != "sqlite.c")
     exports = read_exports_list(sources / "exports.txt")
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        jobs = [
-            pool.submit(compile_unit, source, amalgamation, toolchain, objects[source])
-            for source in missing[:1]
-        ]
+        jobs = [pool.submit(compile_unit, source, amalgamation, toolchain, objects[source]) for source in missing[:1]]
         if not toolchain.is_ready():
             # Takes as long as SQLite: beside it, not after it.
             jobs.append(pool.submit(toolchain.prepare))
-        jobs += [
-            pool.submit(compile_unit, source, amalgamation, toolchain, objects[source])
-            for source in missing[1:]
-        ]
+        jobs += [pool.submit(compile_unit, source, amalgamation, toolchain, objects[source]) for source in missing[1:]]
         try:
             for job in jobs:
                 job.result()
@@ -199,9 +191,7 @@ def build_module(root: Path = ROOT) -> Path:
     """Bring `src/wasqlite/_wasm/` up to date and return it."""
     sources = root / "c-src"
     if not (sources / "exports.txt").is_file():
-        raise BuildError(
-            f"{sources} holds no exports.txt: this is not a complete source tree, clone it again"
-        )
+        raise BuildError(f"{sources} holds no exports.txt: this is not a complete source tree, clone it again")
     output = root / "src" / "wasqlite" / "_wasm"
     toolchain = find_toolchain()
     compile_flags = [*toolchain.compile_flags, *COMPILE_FLAGS]
@@ -215,9 +205,7 @@ def build_module(root: Path = ROOT) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compile SQLite to wasm; do nothing when it is up to date.")
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="source tree (default: the one of this script)"
-    )
+    parser.add_argument("--root", type=Path, default=ROOT, help="source tree (default: the one of this script)")
     parser.add_argument("--force", action="store_true", help="rebuild, though from cached objects")
     arguments = parser.parse_args()
     root = arguments.root.resolve()

@@ -91,6 +91,8 @@ def render(header: str) -> str:
         f'"""The constants of SQLite {SQLITE_VERSION}, under their C names (https://sqlite.org/c3ref/constlist.html)."""',
         "",
         "from __future__ import annotations",
+        "",
+        f'SQLITE_VERSION = "{SQLITE_VERSION}"',
     ]
     for title, section in sections.items():
         lines += ["", f"# {title}"]

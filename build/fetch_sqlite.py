@@ -91,18 +91,12 @@ def npm_pack(directory: Path) -> Path:
         )
     command = [npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--pack-destination", str(directory)]
     try:
-        done = subprocess.run(
-            command, cwd=directory, capture_output=True, text=True, errors="replace", check=False
-        )
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
-        raise BuildError(
-            f"npm cannot be run ({error.strerror}): repair it, or set WASQLITE_SQLITE_DIR"
-        ) from None
+        raise BuildError(f"npm cannot be run ({error.strerror}): repair it, or set WASQLITE_SQLITE_DIR") from None
     tarballs = list(directory.glob("*.tgz"))
     if done.returncode != 0 or len(tarballs) != 1:
-        complaint = next(
-            (line for line in done.stderr.splitlines() if line.startswith("npm error")), "no message"
-        )
+        complaint = next((line for line in done.stderr.splitlines() if line.startswith("npm error")), "no message")
         raise BuildError(
             f"`npm pack {NPM_PACKAGE}` failed ({complaint}): check the network, or set WASQLITE_SQLITE_DIR "
             f"to a directory with sqlite3.c and sqlite3.h of SQLite {SQLITE_VERSION}"

@@ -33,9 +33,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> None:
     if version < MINIMUM_PYTHON:
         found = ".".join(map(str, version))
         wanted = ".".join(map(str, MINIMUM_PYTHON))
-        raise BuildError(
-            f"Python {found} is too old: use Python {wanted} or newer (make PYTHON=python{wanted})"
-        )
+        raise BuildError(f"Python {found} is too old: use Python {wanted} or newer (make PYTHON=python{wanted})")
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -25,9 +25,7 @@ def digest_of(value: Any) -> str:
     return sha256(json.dumps(value, sort_keys=True).encode())
 
 
-def describe_inputs(
-    sources: Path, toolchain: Toolchain, compile_flags: list[str], link_flags: list[str]
-) -> Any:
+def describe_inputs(sources: Path, toolchain: Toolchain, compile_flags: list[str], link_flags: list[str]) -> Any:
     """Return everything that determines the module's bytes; it names no path of this machine."""
     return {
         "sqlite": {
@@ -47,9 +45,7 @@ def is_current(output: Path, inputs: Any) -> bool:
     try:
         provenance = json.loads((output / PROVENANCE_NAME).read_bytes())
         module = (output / MODULE_NAME).read_bytes()
-        return bool(
-            provenance["inputs"] == digest_of(inputs) and provenance["module"]["sha256"] == sha256(module)
-        )
+        return bool(provenance["inputs"] == digest_of(inputs) and provenance["module"]["sha256"] == sha256(module))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

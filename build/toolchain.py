@@ -70,9 +70,7 @@ def build_requirements() -> list[str]:
 
 def _zig() -> Toolchain:
     if importlib.util.find_spec("ziglang") is None:
-        raise BuildError(
-            f"no compiler: run `pip install {ZIG_REQUIREMENT}`, or set WASI_SDK_PATH to a wasi-sdk"
-        )
+        raise BuildError(f"no compiler: run `pip install {ZIG_REQUIREMENT}`, or set WASI_SDK_PATH to a wasi-sdk")
     version = importlib.metadata.version("ziglang")
     zig = (sys.executable, "-m", "ziglang")
     return Toolchain(
@@ -118,6 +116,4 @@ def _output(clang: Path, *arguments: str) -> str:
     try:
         return subprocess.run([clang, *arguments], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        raise BuildError(
-            f"{clang} cannot be run ({error}): repair the wasi-sdk or unset WASI_SDK_PATH"
-        ) from None
+        raise BuildError(f"{clang} cannot be run ({error}): repair the wasi-sdk or unset WASI_SDK_PATH") from None

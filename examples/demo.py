@@ -35,7 +35,8 @@ QUERIES = {
         GROUP BY l.name HAVING count(*) > 1000 ORDER BY late_percent DESC LIMIT 6""",
     "The worst day of each month (window function)": """
         WITH days AS (
-            SELECT month, day, count(*) AS flights, round(avg(dep_delay), 1) AS mean_delay FROM flights GROUP BY month, day),
+            SELECT month, day, count(*) AS flights, round(avg(dep_delay), 1) AS mean_delay
+            FROM flights GROUP BY month, day),
         ranked AS (SELECT *, rank() OVER (PARTITION BY month ORDER BY mean_delay DESC) AS place FROM days)
         SELECT month, day, flights, mean_delay FROM ranked WHERE place = 1 ORDER BY month""",
     "Weather at departure: three tables, by wind": """
@@ -122,7 +123,8 @@ def update_in_a_transaction(sandboxed: wasqlite.Connection) -> int:
             "UPDATE flights SET made_up = dep_delay - arr_delay WHERE arr_delay < dep_delay"
         ).rowcount
         sandboxed.execute(
-            "CREATE TABLE summary AS SELECT carrier, count(made_up) AS faster, count(*) AS flights FROM flights GROUP BY carrier"
+            "CREATE TABLE summary AS "
+            "SELECT carrier, count(made_up) AS faster, count(*) AS flights FROM flights GROUP BY carrier"
         )
     try:
         with sandboxed:

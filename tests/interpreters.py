@@ -1,7 +1,7 @@
 """Runs the tests on every other Python (3.11 or newer) that is found on this machine.
 
-``python tests/interpreters.py [pytest arguments]``: each gets a virtual environment of its own beside ``.venv``, with the
-project's dependencies, and the sources and the compiled module of this checkout.
+``python tests/interpreters.py [pytest arguments]``: each gets a virtual environment of its own beside ``.venv``, with
+the project's dependencies, and the sources and the compiled module of this checkout.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasqlite import arguments as _arguments
 from wasqlite.capi import constants as _constants
-from wasqlite.capi.library import SQLITE_VERSION as sqlite_version
+from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
 from wasqlite.connection import Connection
 from wasqlite.cursor import Cursor
 from wasqlite.exceptions import (

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -171,8 +172,7 @@ def test_an_instance_without_cycles_goes_without_the_collector(library):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts mappings in /proc")
 def test_closed_and_forgotten_instances_leave_no_mapping_behind(library):
     def mappings():
-        with open("/proc/self/maps") as file:
-            return len(file.readlines())
+        return len(Path("/proc/self/maps").read_text().splitlines())
 
     open_with(library).close()
     before = mappings()

@@ -363,9 +363,7 @@ def test_a_confined_guest_does_not_get_out(tmp_path: Path, path: bytes) -> None:
     guest.files.close()
 
 
-def test_a_link_that_appears_after_the_look_is_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_that_appears_after_the_look_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tmp_path / "base"
     base.mkdir()
     (tmp_path / "secret").write_bytes(b"secret")
@@ -495,9 +493,7 @@ def test_a_file_never_gets_the_number_of_a_standard_stream(tmp_path: Path) -> No
     assert (tmp_path / "f").read_bytes() == b"x"
 
 
-def test_an_error_that_a_signal_handler_raised_is_not_an_answer(
-    guest: Guest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_that_a_signal_handler_raised_is_not_an_answer(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     def struck(*_: object, **__: object) -> None:
         raise TimeoutError("alarm")
 

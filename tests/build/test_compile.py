@@ -137,9 +137,7 @@ def test_a_damaged_or_missing_output_is_made_again(tree: Tree, name: str, conten
     assert file.read_bytes() == whole
 
 
-def test_a_compiler_error_is_one_line_after_its_messages(
-    tree: Tree, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_compiler_error_is_one_line_after_its_messages(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     tree.write("two.c", "#error\n")
     with pytest.raises(BuildError, match=r"compiling two\.c failed"):
         tree.build()

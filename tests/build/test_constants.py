@@ -38,9 +38,7 @@ def test_first_line_says_how_it_was_made() -> None:
 def test_values_agree_with_the_standard_library(generated: ModuleType) -> None:
     names = [name for name in vars(sqlite3) if name.startswith("SQLITE_")]
     assert len(names) > 30
-    assert {name: getattr(generated, name) for name in names} == {
-        name: getattr(sqlite3, name) for name in names
-    }
+    assert {name: getattr(generated, name) for name in names} == {name: getattr(sqlite3, name) for name in names}
 
 
 def test_names_of_result_codes(generated: ModuleType) -> None:

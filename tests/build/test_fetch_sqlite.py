@@ -96,9 +96,7 @@ def test_failing_npm_is_one_line(root: Path, tmp_path: Path) -> None:
 def test_wrong_bytes_from_npm_do_not_reach_the_cache(root: Path, tmp_path: Path) -> None:
     source = f'#define SQLITE_SOURCE_ID "{fetch_sqlite.SQLITE_SOURCE_ID}"\nint evil;\n'.encode()
     folder = fetch_sqlite.NPM_FOLDER
-    tarball = write_tarball(
-        tmp_path / "x.tgz", {f"{folder}/sqlite3.c": source, f"{folder}/sqlite3.h": source}
-    )
+    tarball = write_tarball(tmp_path / "x.tgz", {f"{folder}/sqlite3.c": source, f"{folder}/sqlite3.h": source})
     path = write_npm(tmp_path / "bin", f"/bin/cp '{tarball}' .")
     line = error_line(run_fetch(root, PATH=path, WASQLITE_CACHE_DIR=str(tmp_path / "cache")))
     assert "SHA-256" in line

@@ -20,9 +20,7 @@ def test_zig_is_pinned_alike_everywhere(root: Path) -> None:
         assert requirement in project["dependency-groups"]["build"]
 
 
-def test_without_a_compiler_the_error_names_both_ways(
-    private_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_compiler_the_error_names_both_ways(private_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BuildError, match=r"pip install ziglang==.*WASI_SDK_PATH") as caught:
         toolchain.find_toolchain()

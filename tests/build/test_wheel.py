@@ -39,9 +39,7 @@ def clone(root: Path, target: Path) -> Path:
 def build_wheel(tree: Path, output: Path) -> Path:
     """Build a wheel through pip, with the build requirements of this environment (so without a network)."""
     options = ["--no-build-isolation", "--no-deps", "--disable-pip-version-check", "--quiet"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(output), str(tree)], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(output), str(tree)], check=True)
     (wheel,) = output.glob("*.whl")
     return wheel
 
@@ -55,9 +53,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sdist(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("sdist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(output)], cwd=tree, check=True
-    )
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(output)], cwd=tree, check=True)
     (archive,) = output.glob("*.tar.gz")
     return archive
 

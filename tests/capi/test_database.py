@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wasqlite.capi import library
+from wasqlite.capi import constants, library
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_ERROR, SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_ROW
 from wasqlite.capi.database import Database
 from wasqlite.capi.parameters import encode, pack
@@ -23,7 +23,7 @@ def database() -> Iterator[Database]:
 
 def test_version_is_the_modules(database: Database) -> None:
     address = database.instance.function("sqlite3_libversion")()
-    assert database.memory.string(address).decode() == library.SQLITE_VERSION
+    assert database.memory.string(address).decode() == constants.SQLITE_VERSION
 
 
 def test_library_is_loaded_once() -> None:

@@ -98,6 +98,8 @@ def test_a_hot_journal_is_rolled_back(connect, tmp_path):
     assert other.execute("SELECT count(*), min(a) FROM t").fetchone() == (200, "x" * 500)
     assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not (tmp_path / "copy.db-journal").exists()
+    other.close()
+    con.close()
 
 
 def test_outside_of_the_directory_there_is_nothing(connect):

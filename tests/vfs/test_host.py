@@ -85,9 +85,7 @@ def test_two_guests_of_one_process_lock_each_other_out(
     assert native.attempt("RESERVED")
 
 
-def test_closing_drops_what_is_held(
-    guests: Callable[[], Guest], database: Path, remote: Callable[[], Any]
-) -> None:
+def test_closing_drops_what_is_held(guests: Callable[[], Guest], database: Path, remote: Callable[[], Any]) -> None:
     guest, native = guests(), remote()
     fd = guest.open(database)
     for level in (SHARED, RESERVED, EXCLUSIVE):
@@ -145,9 +143,7 @@ def test_a_living_child_does_not_keep_the_locks_of_a_parent_that_died(
     assert remote().attempt("EXCLUSIVE")
 
 
-def test_unknown_descriptors_and_bad_addresses_are_errors(
-    guests: Callable[[], Guest], database: Path
-) -> None:
+def test_unknown_descriptors_and_bad_addresses_are_errors(guests: Callable[[], Guest], database: Path) -> None:
     guest = guests()
     assert guest.call("file_lock", 99, SHARED) == SQLITE_IOERR_LOCK
     assert guest.call("file_unlock", 99, NONE) == SQLITE_IOERR_UNLOCK
@@ -187,9 +183,7 @@ def test_the_temporary_directory_is_told(
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "EST5EDT", "Asia/Kolkata"])
 @pytest.mark.parametrize("moment", [0, -1, 1_700_000_000, 1_720_000_000, 951_782_400, 2**33])
-def test_local_time_is_cs(
-    guests: Callable[[], Guest], monkeypatch: pytest.MonkeyPatch, zone: str, moment: int
-) -> None:
+def test_local_time_is_cs(guests: Callable[[], Guest], monkeypatch: pytest.MonkeyPatch, zone: str, moment: int) -> None:
     import ctypes
 
     monkeypatch.setenv("TZ", zone)
@@ -211,9 +205,7 @@ def test_times_beyond_the_calendar_overflow(guests: Callable[[], Guest]) -> None
     assert guests().call("local_time", 2**62, OUT) == errno.EOVERFLOW
 
 
-def test_a_journal_is_created_with_the_permissions_of_its_database(
-    guests: Callable[[], Guest], database: Path
-) -> None:
+def test_a_journal_is_created_with_the_permissions_of_its_database(guests: Callable[[], Guest], database: Path) -> None:
     database.chmod(0o660)
     journal = database.with_name("x.db-journal")
     guests().open(journal, 1)

@@ -126,9 +126,7 @@ def test_levels_conflict_as_native_against_native(
 
 @pytest.mark.parametrize("level", HELD)
 @pytest.mark.parametrize("holder", ["ours", "local", "remote"])
-def test_reserved_is_seen_whoever_holds_it(
-    peers: dict[str, Callable[[], Any]], holder: str, level: str
-) -> None:
+def test_reserved_is_seen_whoever_holds_it(peers: dict[str, Callable[[], Any]], holder: str, level: str) -> None:
     first, observer = peers[holder](), peers["ours"]()
     first.hold(level)
     assert observer.reserved() is (level in ("RESERVED", "PENDING", "EXCLUSIVE"))
@@ -152,9 +150,7 @@ def test_lowering_to_shared_lets_others_read_and_reserve(
     assert not native.attempt("EXCLUSIVE")
 
 
-def test_exclusive_from_shared_needs_no_pending(
-    ours: Callable[[], OurPeer], remote: Callable[[], Any]
-) -> None:
+def test_exclusive_from_shared_needs_no_pending(ours: Callable[[], OurPeer], remote: Callable[[], Any]) -> None:
     # What rolls back a hot journal: when it fails, new readers are still let in, and the level stays SHARED.
     peer, reader, native = ours(), ours(), remote()
     peer.hold("SHARED")

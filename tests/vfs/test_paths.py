@@ -112,9 +112,7 @@ def test_a_missing_current_directory_is_an_error(tree: Path) -> None:
     assert path_full(bytes(tree / "x")) == bytes(tree / "x")
 
 
-def test_the_temporary_directory_is_the_first_that_is_usable(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_temporary_directory_is_the_first_that_is_usable(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQLITE_TMPDIR", str(tree / "d"))
     monkeypatch.setenv("TMPDIR", str(tree))
     assert path_temporary() == bytes(tree / "d")

@@ -7,8 +7,8 @@ arguments at all (see ``trampoline``), and the adapter carries them: for each im
 function with the import's signature that stores the arguments into a frame in its own memory, calls the host, and
 loads the result from the frame. wasm-to-wasm calls cost some nanoseconds.
 
-Frame, in 8-byte slots: 0 i32 result, or ``UNSERVED``; 1 result of any other type; 2... the arguments (i32 zero-extended).
-The adapter writes ``UNSERVED`` before the call; finding it afterwards means that the host could not
+Frame, in 8-byte slots: 0 i32 result, or ``UNSERVED``; 1 result of any other type; 2... the arguments (i32
+zero-extended). The adapter writes ``UNSERVED`` before the call; finding it afterwards means that the host could not
 answer, and the guest unwinds with a trap.
 """
 

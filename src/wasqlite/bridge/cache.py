@@ -58,7 +58,7 @@ def find(folder: Path, key: str) -> Path | None:
 def _verified(path: Path, digest: str) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or not _only_ours(status):
                 return False
@@ -77,7 +77,7 @@ def store(folder: Path, key: str, artifact: bytes) -> Path | None:
         path = folder / f"{key}-{hashlib.sha256(artifact).hexdigest()}{SUFFIX}"
         temporary = folder / f".new-{os.getpid()}-{os.urandom(8).hex()}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(artifact)
         temporary.replace(path)
         return path

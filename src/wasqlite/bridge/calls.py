@@ -1,7 +1,7 @@
 """Calls into the guest: one generated closure per function, on wasmtime's unchecked calls.
 
-The closures are generated from text, like a named tuple's methods, because a call with exactly its own arguments costs half
-of one that loops over ``*args``.
+The closures are generated from text, like a named tuple's methods, because a call with exactly its own arguments costs
+half of one that loops over ``*args``.
 """
 
 from __future__ import annotations

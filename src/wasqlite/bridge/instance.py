@@ -61,8 +61,8 @@ class Instance:
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
-        # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the host
-        # functions, which may lead to self: then nothing of this would ever be collected.
+        # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
+        # host functions, which may lead to self: then nothing of this would ever be collected.
         self._finalizer = weakref.finalize(self, _dispose, api.store_delete, store, memory, os.getpid())
         self._finalizer.atexit = False  # a daemon thread may still be inside
         if memory_limit is not None:
@@ -165,8 +165,8 @@ class Instance:
         """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
         if not self.state.reentrant:
             raise ReentryError(
-                f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host function "
-                "that is not declared reentrant; call it after the first call has returned"
+                f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host "
+                "function that is not declared reentrant; call it after the first call has returned"
             )
         self.state.reentrant = False
         return self.stack_pointer()

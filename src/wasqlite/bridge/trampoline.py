@@ -86,7 +86,7 @@ def _wide(function: HostFunction, slot: memoryview) -> Callable[..., int]:
 
 
 def _prepare(function: HostFunction, frame: memoryview) -> tuple[memoryview, Unpack, Callable[..., Any], Any]:
-    """What both generators need: the status slot, the way to the arguments, the callable, the answer after an exception."""
+    """What both generators need: the status slot, the way to the arguments, the callable, the answer on failure."""
     unpack = Struct("<" + "".join(_FORMATS[letter] for letter in function.params)).unpack_from
     wide = _WIDE.get(function.result)
     call = _wide(function, frame[8:16].cast(wide)) if wide else function.call  # type: ignore[call-overload]
@@ -137,8 +137,8 @@ def _serve_reentrant(
     refill: Callable[[], None],
 ) -> Generator[None, memoryview, None]:
     # As above, with three duties more: to leave a spare generator in the pool before anything can call in again; to
-    # open the instance for calls only while the callable runs, when its arguments are read; and to write the answer last,
-    # because calls that were made meanwhile used the same frame.
+    # open the instance for calls only while the callable runs, when its arguments are read; and to write the answer
+    # last, because calls that were made meanwhile used the same frame.
     frame = yield
     status, unpack, call, fallback = _prepare(function, frame)
     waiting = False

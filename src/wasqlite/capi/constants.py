@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+SQLITE_VERSION = "3.54.1"
+
 # Result Codes
 SQLITE_OK = 0
 SQLITE_ERROR = 1

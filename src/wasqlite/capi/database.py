@@ -182,7 +182,7 @@ class Database:
     def inside(self) -> bool:
         """Whether this thread is in a guest call of the database, that is, in one of its callbacks."""
         with self.lock:
-            return self._state.depth > 0
+            return self._state.depth > 0 and self._state.dead is None
 
     def settle(self) -> None:
         """Do now what finalisers have queued."""

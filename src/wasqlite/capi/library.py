@@ -9,8 +9,6 @@ from pathlib import Path
 from wasqlite.bridge import Library
 
 ABI = 1
-SQLITE_VERSION = "3.54.1"
-"""Of the module that this code belongs to; a test compares it with what the module says."""
 PATH = Path(__file__).resolve().parent.parent / "_wasm" / "sqlite.wasm"
 
 _lock = threading.Lock()

@@ -51,9 +51,7 @@ class HostFiles:
         if self._files is not None:
             raise RuntimeError("one HostFiles serves one guest")
         self._memory = memory
-        self._files = WasiFiles(
-            memory, self._preopens, create_mode=paths.create_mode, release=self._locks.release
-        )
+        self._files = WasiFiles(memory, self._preopens, create_mode=paths.create_mode, release=self._locks.release)
 
         def host(name: str, params: str, call: Callable[..., int], on_error: int) -> HostFunction:
             return HostFunction(MODULE, name, params, "i", call, on_error=on_error, retry=True)

@@ -15,9 +15,7 @@ MAX_DESCRIPTORS = 1024
 """Per guest, so that a runaway one cannot use up the descriptors of the whole process."""
 
 # O_PATH needs search permission only, which is all that resolving names in a directory takes.
-_OPEN_PREOPEN = (
-    getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-)
+_OPEN_PREOPEN = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 Release = Callable[[int], None]
 """Closes a host descriptor."""

@@ -82,11 +82,7 @@ def open_path(
     # An exclusive creation never follows a link, so resolving must not do it either.
     follow = follow and not oflags & OFLAG_EXCL
     with resolved(directory, path, follow) as (parent, name):
-        chosen = (
-            create_mode(parent, name, bool(oflags & OFLAG_EXCL))
-            if create_mode and oflags & OFLAG_CREAT
-            else None
-        )
+        chosen = create_mode(parent, name, bool(oflags & OFLAG_EXCL)) if create_mode and oflags & OFLAG_CREAT else None
         host = _open(parent, name, flags, chosen[0] if chosen else DEFAULT_MODE)
     try:
         status = os.fstat(host)
