@@ -130,9 +130,15 @@ def test_a_symbolic_link_is_not_followed(folder, compiled, tmp_path):
     assert compiled
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, compiled):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("WASQLITE_CACHE_DIR", str(tmp_path / "file"))
+@pytest.mark.parametrize("where", ["a file is in the way", "nobody may write", "no folder is known"])
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch, compiled, where):
+    if where == "a file is in the way":
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("WASQLITE_CACHE_DIR", str(tmp_path / "file"))
+    elif where == "nobody may write":
+        monkeypatch.setenv("WASQLITE_CACHE_DIR", "/proc/wasqlite")  # not even root
+    else:
+        monkeypatch.setattr(cache, "directory", lambda: None)
     assert answer() == 42
     assert compiled
 

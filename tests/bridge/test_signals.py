@@ -40,7 +40,6 @@ WAT = '''
 class Alarm(BaseException): pass
 def on_alarm(number, frame): raise Alarm
 signal.signal(signal.SIGALRM, on_alarm)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with SIGINT ignored
 kinds = {"int": KeyboardInterrupt, "alarm": Alarm}
 kind, wanted, shape = kinds[sys.argv[1]], int(sys.argv[2]), sys.argv[3]
 

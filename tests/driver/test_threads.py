@@ -88,15 +88,6 @@ def test_interrupt_from_another_thread(connect: Connect) -> None:
     assert con.execute("select 1").fetchall() == [(1,)]
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt: a process that was started in the background has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_during_a_long_query(con: wasqlite.Connection) -> None:
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
@@ -106,7 +97,6 @@ def test_ctrl_c_during_a_long_query(con: wasqlite.Connection) -> None:
     assert con.execute("select 1").fetchall() == [(1,)]
 
 
-@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_fetching_is_not_the_end_of_the_rows(con: wasqlite.Connection) -> None:
     cursor = con.execute(
         "with recursive n(x) as (select 1 union all select x + 1 from n) select x from n where x < 3 or x > 1000000000"
