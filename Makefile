@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: help setup demo test check constants wheel clean
 
 help:  ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@$(PYTHON) -c 'import re; print(*("make %-10s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
 
 # Not built by pip, which would hide the progress lines: pip then finds the module up to date.
 .venv/installed: pyproject.toml build/hatch_build.py
