@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 # The child runs endless callbacks; the parent sends signals at it. It counts the exceptions, checks after each that the
 # instance is as good as new, and that none of them was lost.
 STORM = """
-import os, signal, sys
+import gc, os, signal, sys
 from wasqlite.bridge import HostFunction, Library
 
 WAT = '''
@@ -49,6 +49,9 @@ leaf = HostFunction("host", "leaf", "i", "i", lambda n: n + 1, on_error=0, retry
 nest = HostFunction("host", "nest", "i", "i", lambda n: add(n, 1), on_error=-1, reentrant=True)
 instance = Library.from_wat(WAT).open([lambda memory: [leaf, nest]])
 add, work = instance.function("add"), instance.function(shape)
+# What is garbage now goes now: in any Python program an exception that strikes in a finaliser is lost.
+gc.collect()
+gc.freeze()
 caught = 0
 while True:
     try:
