@@ -18,10 +18,12 @@ ROWS = 400
 # One transaction after the other, each with its number and ROWS rows. A tiny cache makes SQLite write pages to the file
 # long before the commit, so that a kill leaves a hot journal that matters.
 WRITER = f"""
-import sys, wasqlite
-con = wasqlite.connect(sys.argv[1], isolation_level=None)
+import importlib, sys
+module = importlib.import_module(sys.argv[4])
+con = module.connect(sys.argv[1], isolation_level=None)
 con.execute("PRAGMA cache_size = 5")
 con.execute("PRAGMA journal_mode = " + sys.argv[2])
+con.execute("PRAGMA wal_autocheckpoint = 60")  # so that kills meet checkpoints as well
 number = int(sys.argv[3])
 while True:
     number += 1
@@ -48,18 +50,21 @@ def check(module, path, acknowledged):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "PERSIST"])
+@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "PERSIST", "WAL"])
 def test_a_killed_writer_loses_nothing(tmp_path, mode):
     path, random_ = tmp_path / "crash.db", random.Random(mode)
-    journal = tmp_path / "crash.db-journal"
+    journal, log = tmp_path / "crash.db-journal", tmp_path / "crash.db-wal"
     con = sqlite3.connect(path)
     con.executescript("CREATE TABLE total (n); INSERT INTO total VALUES (0); CREATE TABLE row (tx, payload)")
     con.close()
     number = 0
     hot = 0
-    for i in range(ROUNDS if mode == "DELETE" else ROUNDS // 5):
+    for i in range(ROUNDS if mode in ("DELETE", "WAL") else ROUNDS // 5):
+        writing = sqlite3 if mode == "WAL" and i % 4 > 1 else wasqlite
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), mode, str(number)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(path), mode, str(number), writing.__name__],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         begins = random_.randint(1, 3)
         while begins:
@@ -75,7 +80,10 @@ def test_a_killed_writer_loses_nothing(tmp_path, mode):
         for line in rest.splitlines():
             if line.startswith("commit"):
                 number = int(line.split()[1])
-        hot += journal.exists() and journal.read_bytes()[:8] == bytes.fromhex("d9d505f920a163d7")
+        if mode == "WAL":
+            hot += log.exists() and log.stat().st_size > 0
+        else:
+            hot += journal.exists() and journal.read_bytes()[:8] == bytes.fromhex("d9d505f920a163d7")
         number = check([sqlite3, wasqlite][i % 2], path, number)
         assert check([wasqlite, sqlite3][i % 2], path, number) == number
     assert hot > 3, "the kills must meet transactions that are half written"
