@@ -34,7 +34,9 @@ class Shim:
         def around(target: Any, *arguments: Any, **keywords: Any) -> Any:
             if name in self.failing:
                 number, end = self.failing[name]
-                path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else os.fsdecode(target)
+                path = (
+                    str(Path(f"/proc/self/fd/{target}").readlink()) if isinstance(target, int) else os.fsdecode(target)
+                )
                 if path.endswith(end):
                     raise OSError(number, "made by the test")
             return call(target, *arguments, **keywords)

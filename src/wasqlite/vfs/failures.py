@@ -48,6 +48,7 @@ _BY_CODE = {
 }
 _BY_PRIMARY_CODE = {
     c.SQLITE_CANTOPEN: ("path_open", "path_full"),
+    c.SQLITE_CORRUPT: ("fd_pread",),  # what could not be read while a schema was loaded
     c.SQLITE_FULL: ("fd_pwrite", "fd_filestat_set_size"),
     c.SQLITE_PERM: ("file_lock",),
 }
