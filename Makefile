@@ -40,7 +40,7 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
 
-# About 100,000 faults; "make test" has every 25th of them.
+# About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (15 minutes)
 	$(BIN)/python tests/faults/sweep.py
 

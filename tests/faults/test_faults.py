@@ -11,7 +11,7 @@ from workloads import MODES, WORKLOADS
 
 import wasqlite.connection
 
-EVERY = 25
+EVERY = 40
 
 
 @pytest.mark.slow
