@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check constants wheel clean
+.PHONY: help setup demo test faults check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-10s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -39,6 +39,10 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+
+# About 100,000 faults; "make test" has every 40th of them.
+faults: setup  ## every file operation of a set of workloads fails once, in every way (15 minutes)
+	$(BIN)/python tests/faults/sweep.py
 
 check: setup constants  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

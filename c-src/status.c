@@ -154,7 +154,8 @@ void call_statement(sqlite3_stmt *stmt) {
 }
 
 void call_set_errno(int wasi_errno) {
-  if (current) current->system_errno = wasi_errno;
+  /* The first: what SQLite tries after it, to clean up, often fails too, and is not what it reports. */
+  if (current && !current->system_errno) current->system_errno = wasi_errno;
 }
 
 void call_set_flag(uint32_t flag) {

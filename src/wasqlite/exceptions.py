@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, NoReturn
 
 from wasqlite.bridge import ForkedInstance
@@ -9,7 +11,7 @@ from wasqlite.capi import constants
 
 if TYPE_CHECKING:
     from wasqlite.bridge import BridgeError
-    from wasqlite.capi.status import Failure
+    from wasqlite.capi.status import Cause, Failure
 
 # The public place of these classes is the package: tracebacks and pickles name them there.
 
@@ -25,9 +27,16 @@ class Error(Exception):
 
     Errors that come from SQLite have ``sqlite_errorcode`` (the extended result code) and ``sqlite_errorname``;
     the driver's own have neither attribute.
+
+    Where the operating system refused something, ``system_errno`` (as in the ``errno`` module), ``system_operation``
+    ("open", "write", "sync"...) and ``system_path`` say what, else they are None. The message stays SQLite's; a note
+    carries the same in words.
     """
 
     __module__ = "wasqlite"
+    system_errno: int | None = None
+    system_operation: str | None = None
+    system_path: str | None = None
     if TYPE_CHECKING:
         sqlite_errorcode: int
         sqlite_errorname: str
@@ -110,7 +119,19 @@ def from_failure(failure: Failure) -> Exception:
     error = _CLASS_BY_PRIMARY_CODE.get(primary, DatabaseError)(message)
     error.sqlite_errorcode = code
     error.sqlite_errorname = constants.RESULT_CODE_NAMES.get(code, "unknown")
+    if failure.cause is not None:
+        _explain(error, failure.cause)
     return error
+
+
+def _explain(error: Error, cause: Cause) -> None:
+    """Add what the operating system said. Not as ``__cause__``, which belongs to the one who raises."""
+    error.system_errno, error.system_operation = cause.errno, cause.operation
+    words = f"{os.strerror(cause.errno)} ({errno.errorcode.get(cause.errno, cause.errno)})"
+    if cause.path is not None:
+        error.system_path = os.fsdecode(cause.path)
+        words += f": {error.system_path!r}"
+    error.add_note(f"{cause.operation}: {words}" if cause.operation else words)
 
 
 def raise_unusable(error: BridgeError) -> NoReturn:

@@ -15,7 +15,7 @@ from wasqlite.capi.constants import SQLITE_DONE, SQLITE_LIMIT_SQL_LENGTH, SQLITE
 from wasqlite.capi.library import library
 from wasqlite.capi.progress import Interrupt
 from wasqlite.capi.statement import Statement
-from wasqlite.capi.status import WAL_DATABASE, Failure, Status
+from wasqlite.capi.status import WAL_DATABASE, Cause, Failure, Status
 
 
 class HostSide(Protocol):
@@ -23,6 +23,9 @@ class HostSide(Protocol):
 
     def functions(self, memory: Memory) -> Iterable[HostFunction]:
         """The host functions of the instance that has this memory."""
+
+    def cause(self, code: int, number: int) -> Cause | None:
+        """What failed on this side when a call ended with the result code ``code`` and the WASI errno ``number``."""
 
     def close(self) -> None:
         """Give back everything that is held, without entering the guest."""
@@ -158,12 +161,14 @@ class Database:
     def failure(self, found: Status) -> Failure:
         """The error of a call, with its message copied out of guest memory. Hold the lock."""
         message = self.memory.read(found.message, found.message_size).decode("utf-8", "replace")
+        code = found.extended or found.rc
         return Failure(
-            found.extended or found.rc,
+            code,
             message,
             found.error_offset,
             found.system_errno,
             bool(found.flags & WAL_DATABASE),
+            self._host.cause(code, found.system_errno),
         )
 
     def drain(self) -> None:

@@ -46,6 +46,15 @@ def read(view: memoryview, address: int) -> Status:
     return tuple.__new__(Status, LAYOUT.unpack_from(view, address))
 
 
+class Cause(NamedTuple):
+    """Why an operation on a file failed, in the words of the operating system."""
+
+    errno: int
+    operation: str | None
+    """``open``, ``write``...; None if no function of the host failed."""
+    path: bytes | None
+
+
 class Failure(NamedTuple):
     """What a failed call said, detached from guest memory."""
 
@@ -56,3 +65,5 @@ class Failure(NamedTuple):
     system_errno: int = 0
     wal: bool = False
     """A database in WAL mode was met during the call, and the host has no shared memory."""
+    cause: Cause | None = None
+    """What the operating system said."""

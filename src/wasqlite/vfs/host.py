@@ -11,9 +11,11 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import Preopen, WasiFiles, poll
 from wasqlite.bridge.wasi.errno import EFAULT, EIO, ENAMETOOLONG, EOVERFLOW, EXPECTED, WasiError, answer
 from wasqlite.bridge.wasi.layout import PATH_MAX
-from wasqlite.vfs import locks, paths
+from wasqlite.capi.status import Cause
+from wasqlite.vfs import failures, locks, paths
 from wasqlite.vfs.clock import TM, local_time
 from wasqlite.vfs.locks import (
+    SQLITE_BUSY,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
     SQLITE_IOERR_SHMLOCK,
@@ -98,15 +100,34 @@ class HostFiles:
             self._shm.closed(host)
         self._locks.release(host)
 
+    def cause(self, code: int, number: int) -> Cause | None:
+        """What failed on this side when a call ended with the result code ``code`` and the WASI errno ``number``."""
+        return failures.cause(code, number, self._files.failures.recent) if self._files is not None else None
+
+    def _lock_failed(self, operation: str, fd: int) -> None:
+        number, self._locks.errno = self._locks.errno, None
+        if number is not None:
+            self.files.failures.on_descriptor(operation, OSError(number, operation), fd)
+
     def file_lock(self, fd: int, level: int) -> int:
         """Raise the lock of a database file: a result code."""
         host = self.files.descriptor(fd)
-        return self._locks.lock(host, level) if host >= 0 else SQLITE_IOERR_LOCK
+        if host < 0:
+            return SQLITE_IOERR_LOCK
+        code = self._locks.lock(host, level)
+        if code and code != SQLITE_BUSY:
+            self._lock_failed("file_lock", fd)
+        return code
 
     def file_unlock(self, fd: int, level: int) -> int:
         """Lower it: a result code."""
         host = self.files.descriptor(fd)
-        return self._locks.unlock(host, level) if host >= 0 else SQLITE_IOERR_UNLOCK
+        if host < 0:
+            return SQLITE_IOERR_UNLOCK
+        code = self._locks.unlock(host, level)
+        if code:
+            self._lock_failed("file_unlock", fd)
+        return code
 
     def file_check_reserved(self, fd: int, out: int) -> int:
         """Whether anybody holds RESERVED or more, as u32 at ``out``: a result code."""
@@ -114,6 +135,8 @@ class HostFiles:
         if host < 0:
             return SQLITE_IOERR_CHECKRESERVEDLOCK
         code, reserved = self._locks.check_reserved(host)
+        if code:
+            self._lock_failed("file_check_reserved", fd)
         try:
             self._memory.write_u32(out, reserved)
         except MemoryAccessError:
@@ -122,19 +145,21 @@ class HostFiles:
 
     def path_full(self, path: int, size: int, out: int, capacity: int) -> int:
         """The absolute path at ``out``: its length, or minus a WASI errno."""
+        name = None
         try:
             if size > PATH_MAX:
                 return -ENAMETOOLONG
-            return self._put_path(paths.path_full(self._memory.read(path, size)), out, capacity)
+            name = self._memory.read(path, size)
+            return self._put_path(paths.path_full(name), out, capacity)
         except EXPECTED as error:
-            return -answer(error)
+            return -self.files.failures.note("path_full", error, name)
 
     def path_temporary(self, out: int, capacity: int) -> int:
         """The directory for temporary files at ``out``: its length, or minus a WASI errno."""
         try:
             return self._put_path(paths.path_temporary(), out, capacity)
         except EXPECTED as error:
-            return -answer(error)
+            return -self.files.failures.note("path_temporary", error, None)
 
     def _put_path(self, path: bytes, out: int, capacity: int) -> int:
         if len(path) >= capacity:

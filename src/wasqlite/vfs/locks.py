@@ -45,6 +45,9 @@ class LocksUnsupported(NotImplementedError):
 class Locks(Protocol):
     """Locks on host descriptors. Results are SQLite's result codes; levels are kept per descriptor."""
 
+    errno: int | None
+    """Why the last failed call failed. (Not the exception: its traceback would keep the connection alive.)"""
+
     def lock(self, host: int, level: int) -> int:
         """Raise the lock to SHARED, RESERVED or EXCLUSIVE."""
 
@@ -109,7 +112,10 @@ def host_locks() -> Locks:
 class RefusedLocks:
     """No locks: the first attempt says so."""
 
-    __slots__ = ()
+    __slots__ = ("errno",)
+
+    def __init__(self) -> None:
+        self.errno: int | None = None
 
     def _refuse(self) -> LocksUnsupported:
         return LocksUnsupported(unsupported())

@@ -73,9 +73,10 @@ class OfdLocks:
     call can simply be made again.
     """
 
-    __slots__ = ("_levels", "_ranged")
+    __slots__ = ("_levels", "_ranged", "errno")
 
     def __init__(self) -> None:
+        self.errno: int | None = None
         self._levels: dict[int, int] = {}
         self._ranged: set[int] = set()  # with locks of lock_range, or with some that were dropped since
 
@@ -102,6 +103,7 @@ class OfdLocks:
                     self._levels[host] = PENDING  # kept when readers are in the way: no new ones get in
                 fcntl.fcntl(host, _SET, _WRITE_SHARED)
         except OSError as error:
+            self.errno = error.errno
             return result_code(error, SQLITE_IOERR_LOCK)
         self._levels[host] = level
         return SQLITE_OK
@@ -112,10 +114,12 @@ class OfdLocks:
         try:
             fcntl.fcntl(host, _SET, _READ_SHARED)
         except OSError as error:
+            self.errno = error.errno
             code = result_code(error, SQLITE_IOERR_LOCK)
         try:
             fcntl.fcntl(host, _SET, _DROP_PENDING)
         except OSError as error:
+            self.errno = error.errno
             from_system(error)
             if code == SQLITE_OK:
                 code = SQLITE_IOERR_UNLOCK
@@ -135,12 +139,14 @@ class OfdLocks:
                 # Before PENDING is dropped, so that there is no moment without any lock.
                 fcntl.fcntl(host, _SET, _READ_SHARED)
         except OSError as error:
+            self.errno = error.errno
             # Nobody can hold what stands in the way; BUSY would only confuse SQLite.
             from_system(error)
             return SQLITE_IOERR_RDLOCK
         try:
             fcntl.fcntl(host, _SET, _DROP_PENDING_AND_RESERVED if level else _DROP_ALL)
         except OSError as error:
+            self.errno = error.errno
             from_system(error)
             if level == NONE:
                 self._levels.pop(host, None)
@@ -158,6 +164,7 @@ class OfdLocks:
         try:
             found = _FLOCK.unpack(fcntl.fcntl(host, _GET, _WRITE_RESERVED))
         except OSError as error:
+            self.errno = error.errno
             from_system(error)
             return SQLITE_IOERR_CHECKRESERVEDLOCK, False
         return SQLITE_OK, found[0] != fcntl.F_UNLCK

@@ -31,7 +31,7 @@ class Preopen(NamedTuple):
 class Entry:
     """What one descriptor of the guest stands for."""
 
-    __slots__ = ("confined", "filetype", "flags", "host", "inheriting", "name", "rights")
+    __slots__ = ("confined", "filetype", "flags", "host", "inheriting", "name", "path", "rights")
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class Entry:
         rights: int = RIGHTS_ALL,
         inheriting: int = RIGHTS_ALL,
         name: bytes | None = None,
+        path: bytes = b"",
     ) -> None:
         self.host = host
         self.filetype = filetype
@@ -51,6 +52,7 @@ class Entry:
         self.rights = rights
         self.inheriting = inheriting
         self.name = name  # of a preopened directory
+        self.path = path  # on the host, as it was opened: for error messages
 
 
 class Hosts(dict[int, int]):
@@ -83,7 +85,8 @@ class Descriptors:
                 host, name = preopen if isinstance(preopen, Preopen) else (preopen, preopen)
                 # Only "/" cannot be left by any path, so only there may the kernel resolve paths on its own.
                 confined = os.path.realpath(host) != b"/"
-                entry = Entry(os.open(host, _OPEN_PREOPEN), FILETYPE_DIRECTORY, confined=confined, name=name)
+                descriptor = os.open(host, _OPEN_PREOPEN)
+                entry = Entry(descriptor, FILETYPE_DIRECTORY, confined=confined, name=name, path=host)
                 self._put(fd, entry)
         except BaseException:
             self.close()

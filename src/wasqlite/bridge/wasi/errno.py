@@ -106,6 +106,14 @@ for _name, _number in {
         _BY_HOST.setdefault(getattr(host, _name), _number)
 
 
+_TO_HOST = {number: known for known, number in reversed(_BY_HOST.items())}
+
+
+def to_host(number: int) -> int:
+    """The host's errno for a WASI number; EIO for what has no counterpart."""
+    return _TO_HOST.get(number, host.EIO)
+
+
 class WasiError(Exception):
     """A host function's answer other than success, on its way out of nested Python calls."""
 

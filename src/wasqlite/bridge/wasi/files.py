@@ -10,7 +10,8 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import attributes, transfer
 from wasqlite.bridge.wasi.denied import denied
 from wasqlite.bridge.wasi.descriptors import Descriptors, Preopen, Release
-from wasqlite.bridge.wasi.errno import EIO, EXPECTED, SUCCESS, answer
+from wasqlite.bridge.wasi.errno import EIO, ENOENT, EXPECTED, SUCCESS
+from wasqlite.bridge.wasi.failures import Failures
 from wasqlite.bridge.wasi.layout import FILESTAT, LOOKUP_FOLLOW, MODULE
 from wasqlite.bridge.wasi.open import CreateMode, guest_path, open_path
 from wasqlite.bridge.wasi.resolve import resolved
@@ -27,7 +28,7 @@ class WasiFiles:
     signal handler raises.
     """
 
-    __slots__ = ("_create_mode", "_deleted", "_memory", "_table")
+    __slots__ = ("_create_mode", "_deleted", "_memory", "_table", "failures")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class WasiFiles:
     ) -> None:
         self._memory = memory
         self._table = Descriptors(preopens or {}, release)
+        self.failures = Failures(memory, self._table)
         self._create_mode = create_mode
         self._deleted: tuple[int, bytes] | None = None
 
@@ -69,7 +71,7 @@ class WasiFiles:
             host("path_remove_directory", "iii", self.path_remove_directory),
             host("path_rename", "iiiiii", self.path_rename),
             host("path_readlink", "iiiiii", self.path_readlink, retry=True),
-            *transfer.functions(self._memory, self._table),
+            *transfer.functions(self._memory, self._table, self.failures),
             *attributes.functions(self._memory, self._table),
             *denied(),
         ]
@@ -98,7 +100,7 @@ class WasiFiles:
             self._memory.write_u32(out, table.add(entry))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_open", error, fd, path, size)
 
     def fd_close(self, fd: int) -> int:
         """Close a descriptor; preopened directories too, as wasi-libc may."""
@@ -106,7 +108,7 @@ class WasiFiles:
             self._table.remove(fd)
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_descriptor("fd_close", error, fd)
 
     def path_filestat_get(self, fd: int, lookup: int, path: int, size: int, out: int) -> int:
         """The attributes of what a path names."""
@@ -122,8 +124,10 @@ class WasiFiles:
                 found = os.stat(name, dir_fd=directory.host, follow_symlinks=follow)
             FILESTAT.pack_into(memory.span(out, FILESTAT.size), 0, *transfer.filestat(found))
             return SUCCESS
+        except FileNotFoundError:
+            return ENOENT  # an answer, and no failure: a missing journal is the rule
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_filestat_get", error, fd, path, size)
 
     def path_unlink_file(self, fd: int, path: int, size: int) -> int:
         """Delete a file.
@@ -146,7 +150,7 @@ class WasiFiles:
             self._deleted = None
             return SUCCESS
         except EXPECTED as error:
-            number = answer(error)
+            number = self.failures.on_path("path_unlink_file", error, fd, path, size)
             self._deleted = None
             return number
 
@@ -159,7 +163,7 @@ class WasiFiles:
                 os.mkdir(last, dir_fd=parent)
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_create_directory", error, fd, path, size)
 
     def path_remove_directory(self, fd: int, path: int, size: int) -> int:
         """Remove an empty directory."""
@@ -170,7 +174,7 @@ class WasiFiles:
                 os.rmdir(last, dir_fd=parent)
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_remove_directory", error, fd, path, size)
 
     def path_rename(self, fd: int, path: int, size: int, new_fd: int, new_path: int, new_size: int) -> int:
         """Rename a file or directory."""
@@ -185,7 +189,7 @@ class WasiFiles:
                 os.rename(last, new_last, src_dir_fd=parent, dst_dir_fd=new_parent)
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_rename", error, fd, path, size)
 
     def path_readlink(self, fd: int, path: int, size: int, buffer: int, capacity: int, out: int) -> int:
         """Where a link points to, cut off at ``capacity``."""
@@ -199,4 +203,4 @@ class WasiFiles:
             memory.write_u32(out, len(target))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return self.failures.on_path("path_readlink", error, fd, path, size)

@@ -95,6 +95,7 @@ def open_path(
             flags=fdflags,
             rights=rights & directory.inheriting,
             inheriting=inheriting & directory.inheriting,
+            path=directory.path.rstrip(b"/") + b"/" + path,
         )
     except BaseException:
         os.close(host)

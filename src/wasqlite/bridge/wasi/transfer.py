@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.descriptors import Descriptors, Hosts
-from wasqlite.bridge.wasi.errno import EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, WasiError, answer
+from wasqlite.bridge.wasi.errno import EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, WasiError
+from wasqlite.bridge.wasi.failures import Failures
 from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPES, IOV_MAX, IOVEC, MODULE, U32, U64
 
 _WHENCE = (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)
@@ -44,7 +45,9 @@ def vectors(memory: Memory, iovs: int, count: int) -> list[memoryview]:
     return [memory.span(address, size) for address, size in IOVEC.iter_unpack(memory.span(iovs, 8 * count))]
 
 
-def _positional(memory: Memory, hosts: Hosts, move: Positional) -> Callable[[int, int, int, int, int], int]:
+def _positional(
+    memory: Memory, hosts: Hosts, failures: Failures, name: str, move: Positional
+) -> Callable[[int, int, int, int, int], int]:
     """fd_pread or fd_pwrite.
 
     One vector inside the memory as last seen takes a path without any call of ours: 1.5 us for a read of
@@ -70,12 +73,14 @@ def _positional(memory: Memory, hosts: Hosts, move: Positional) -> Callable[[int
             memory.write_u32(moved, move(hosts[fd], vectors(memory, iovs, count), offset))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return failures.on_descriptor(name, error, fd)
 
     return positional
 
 
-def _sequential(memory: Memory, hosts: Hosts, move: Sequential) -> Callable[[int, int, int, int], int]:
+def _sequential(
+    memory: Memory, hosts: Hosts, failures: Failures, name: str, move: Sequential
+) -> Callable[[int, int, int, int], int]:
     """fd_read or fd_write."""
 
     def sequential(fd: int, iovs: int, count: int, moved: int) -> int:
@@ -84,12 +89,12 @@ def _sequential(memory: Memory, hosts: Hosts, move: Sequential) -> Callable[[int
             memory.write_u32(moved, move(hosts[fd], vectors(memory, iovs, count)))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return failures.on_descriptor(name, error, fd)
 
     return sequential
 
 
-def _plain(hosts: Hosts, call: Callable[..., object]) -> Callable[..., int]:
+def _plain(hosts: Hosts, failures: Failures, name: str, call: Callable[..., object]) -> Callable[..., int]:
     """A function of a descriptor and integers that answers nothing but success or an error."""
 
     def plain(fd: int, *arguments: int) -> int:
@@ -97,12 +102,12 @@ def _plain(hosts: Hosts, call: Callable[..., object]) -> Callable[..., int]:
             call(hosts[fd], *arguments)
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return failures.on_descriptor(name, error, fd)
 
     return plain
 
 
-def _filestat_get(memory: Memory, hosts: Hosts) -> Callable[[int, int], int]:
+def _filestat_get(memory: Memory, hosts: Hosts, failures: Failures) -> Callable[[int, int], int]:
     fstat, pack, size = os.fstat, FILESTAT.pack_into, FILESTAT.size
 
     def fd_filestat_get(fd: int, out: int) -> int:
@@ -110,12 +115,12 @@ def _filestat_get(memory: Memory, hosts: Hosts) -> Callable[[int, int], int]:
             pack(memory.span(out, size), 0, *filestat(fstat(hosts[fd])))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return failures.on_descriptor("fd_filestat_get", error, fd)
 
     return fd_filestat_get
 
 
-def _seek(memory: Memory, hosts: Hosts) -> Callable[[int, int, int, int], int]:
+def _seek(memory: Memory, hosts: Hosts, failures: Failures) -> Callable[[int, int, int, int], int]:
     def fd_seek(fd: int, offset: int, whence: int, out: int) -> int:
         try:
             host, target = hosts[fd], memory.span(out, 8)
@@ -124,15 +129,15 @@ def _seek(memory: Memory, hosts: Hosts) -> Callable[[int, int, int, int], int]:
             U64.pack_into(target, 0, os.lseek(host, offset, _WHENCE[whence]))
             return SUCCESS
         except EXPECTED as error:
-            return answer(error)
+            return failures.on_descriptor("fd_seek", error, fd)
 
     return fd_seek
 
 
-def functions(memory: Memory, table: Descriptors) -> list[HostFunction]:
+def functions(memory: Memory, table: Descriptors, failures: Failures) -> list[HostFunction]:
     """The imports. What may be done twice without harm is marked so."""
     hosts = table.hosts
-    seek = _seek(memory, hosts)
+    seek = _seek(memory, hosts, failures)
 
     def fd_tell(fd: int, out: int) -> int:
         return seek(fd, 0, 1, out)
@@ -140,15 +145,24 @@ def functions(memory: Memory, table: Descriptors) -> list[HostFunction]:
     def host(name: str, params: str, call: Callable[..., int], *, retry: bool) -> HostFunction:
         return HostFunction(MODULE, name, params, "i", call, on_error=EIO, retry=retry)
 
+    def positional(name: str, move: Positional) -> HostFunction:
+        return host(name, "iiiIi", _positional(memory, hosts, failures, name, move), retry=True)
+
+    def sequential(name: str, move: Sequential) -> HostFunction:
+        return host(name, "iiii", _sequential(memory, hosts, failures, name, move), retry=False)
+
+    def plain(name: str, params: str, call: Callable[..., object]) -> HostFunction:
+        return host(name, params, _plain(hosts, failures, name, call), retry=True)
+
     return [
-        host("fd_pread", "iiiIi", _positional(memory, hosts, getattr(os, "preadv", _absent)), retry=True),
-        host("fd_pwrite", "iiiIi", _positional(memory, hosts, getattr(os, "pwritev", _absent)), retry=True),
-        host("fd_read", "iiii", _sequential(memory, hosts, getattr(os, "readv", _absent)), retry=False),
-        host("fd_write", "iiii", _sequential(memory, hosts, getattr(os, "writev", _absent)), retry=False),
+        positional("fd_pread", getattr(os, "preadv", _absent)),
+        positional("fd_pwrite", getattr(os, "pwritev", _absent)),
+        sequential("fd_read", getattr(os, "readv", _absent)),
+        sequential("fd_write", getattr(os, "writev", _absent)),
         host("fd_seek", "iIii", seek, retry=False),
         host("fd_tell", "ii", fd_tell, retry=True),
-        host("fd_filestat_get", "ii", _filestat_get(memory, hosts), retry=True),
-        host("fd_filestat_set_size", "iI", _plain(hosts, os.ftruncate), retry=True),
-        host("fd_sync", "i", _plain(hosts, os.fsync), retry=True),
-        host("fd_datasync", "i", _plain(hosts, getattr(os, "fdatasync", os.fsync)), retry=True),
+        host("fd_filestat_get", "ii", _filestat_get(memory, hosts, failures), retry=True),
+        plain("fd_filestat_set_size", "iI", os.ftruncate),
+        plain("fd_sync", "i", os.fsync),
+        plain("fd_datasync", "i", getattr(os, "fdatasync", os.fsync)),
     ]

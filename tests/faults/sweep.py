@@ -1,0 +1,309 @@
+"""Every operation of every workload fails once, in every way: ``make faults``.
+
+After each fault: the outcome was success or an exception of DB-API's; all files pass integrity_check and hold exactly
+what was committed, seen by a fresh connection and by native SQLite; the connection goes on, or says why not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from injector import Fault, Hang, Injector
+from workloads import FILES, MODES, UNSAFE, WORKLOADS, Workload, fingerprint
+
+import wasqlite
+import wasqlite.connection
+
+KINDS = [
+    ("EIO", False),
+    ("EIO", True),
+    ("ENOSPC", False),
+    ("ENOSPC", True),
+    ("EACCES", False),
+    ("EROFS", True),
+    ("EINTR", False),
+    ("short", False),
+    ("short", True),
+    ("done", False),
+]
+SECONDS_PER_FAULT = 30
+
+
+class Wrong(Exception):
+    """What must not happen."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory where there is one: tens of thousands of files are synced."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    folder = Path(tempfile.mkdtemp(prefix="wasqlite-faults-", dir=memory if usable else None))
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    before = os.environ.get("SQLITE_TMPDIR")
+    os.environ["SQLITE_TMPDIR"] = str(temporary)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            del os.environ["SQLITE_TMPDIR"]
+        else:
+            os.environ["SQLITE_TMPDIR"] = before
+
+
+class Run:
+    """One pass of a workload over a fresh copy of its files."""
+
+    def __init__(self, injector: Injector, workload: Workload, mode: str, base: Path, folder: Path) -> None:
+        self.injector = injector
+        self.workload = workload
+        self.mode = mode
+        self.folder = folder
+        shutil.copytree(base, folder)
+        self.con: Any = None
+        self.done = 0
+        self.committing = False
+        self.error: Exception | None = None
+
+    def connect(self, module: Any) -> Any:
+        return module.connect(self.folder / FILES[0], isolation_level=None, timeout=0)
+
+    def schemas(self) -> list[str]:
+        return ["main", "y"] if any("ATTACH" in sql for sql in self.workload.setup) else ["main"]
+
+    def go(self) -> None:
+        """Run it up to the first error, and close the connection if there was none."""
+        try:
+            self.con = self.connect(wasqlite)
+            for sql in (*self.workload.setup, "PRAGMA journal_mode = {mode}"):
+                self.con.execute(sql.format(folder=self.folder, mode=self.mode)).fetchall()
+            for transaction in self.workload.transactions:
+                for n, sql in enumerate(transaction):
+                    self.committing = n == len(transaction) - 1
+                    self.con.execute(sql).fetchall()
+                self.committing = False
+                self.done += 1
+        except wasqlite.InternalError as error:
+            raise Wrong(f"the sandbox stopped: {error!r}") from error
+        except wasqlite.Error as error:
+            self.error = error
+
+    def go_on(self) -> tuple[Any, ...] | None:
+        """What the connection sees now that all is well again; None if it says that it cannot go on."""
+        con = self.con
+        try:
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+            attached = {row[1] for row in con.execute("PRAGMA database_list")}
+            if not attached.issuperset(self.schemas()):
+                return None  # the fault struck ATTACH
+            seen = fingerprint(lambda sql: con.execute(sql).fetchall(), self.schemas())
+            if con.execute("SELECT count(*) FROM main.sqlite_master WHERE name = 'probe'").fetchone()[0]:
+                con.execute("INSERT INTO probe VALUES (1)")
+            return seen
+        except wasqlite.InternalError as error:
+            raise Wrong(f"the sandbox stopped: {error!r}") from error
+        except wasqlite.Error as error:
+            if not str(error):
+                raise Wrong("an error without a message") from error
+            return None
+
+    def read(self, module: Any) -> tuple[Any, ...]:
+        """What a fresh connection sees."""
+        with closing(self.connect(module)) as con:
+            if len(self.schemas()) == 2:
+                con.execute(f"ATTACH '{self.folder / FILES[1]}' AS y")
+            for schema in self.schemas():
+                check = con.execute(f"PRAGMA {schema}.integrity_check").fetchall()
+                if check != [("ok",)]:
+                    raise Wrong(f"{module.__name__}: integrity_check of {schema}: {check[:3]}")
+            return fingerprint(lambda sql: con.execute(sql).fetchall(), self.schemas())
+
+
+class Sweep:
+    """All faults of one workload in one journal mode."""
+
+    def __init__(self, injector: Injector, workload: Workload, mode: str, folder: Path) -> None:
+        self.injector = injector
+        self.workload = workload
+        self.mode = mode
+        self.folder = folder
+        self.outcomes: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.base = folder / "base"
+        self.base.mkdir()
+        workload.prepare(self.base, mode)
+        self.runs = 0
+        self.states = self._states()
+        self.operations = self._count()
+
+    def _run(self) -> Run:
+        self.runs += 1
+        folder = self.folder / f"run{self.runs}"
+        return Run(self.injector, self.workload, self.mode, self.base, folder)
+
+    def _states(self) -> list[tuple[Any, ...]]:
+        """What the files hold after 0, 1, 2... transactions, by native SQLite."""
+        states = []
+        for count in range(len(self.workload.transactions) + 1):
+            run = self._run()
+            with closing(run.connect(sqlite3)) as con:
+                for sql in (*self.workload.setup, "PRAGMA journal_mode = {mode}"):
+                    con.execute(sql.format(folder=run.folder, mode=self.mode)).fetchall()
+                for transaction in self.workload.transactions[:count]:
+                    for sql in transaction:
+                        con.execute(sql).fetchall()
+            states.append(run.read(sqlite3))
+            shutil.rmtree(run.folder)
+        return states
+
+    def _count(self) -> int:
+        """How many operations there are; and that it works without faults."""
+        self.injector.start(None)
+        run = self._run()
+        run.go()
+        run.con.close()
+        count = self.injector.count
+        if run.error is not None:
+            raise run.error
+        for module in (sqlite3, wasqlite):
+            if run.read(module) != self.states[-1]:
+                raise Wrong("without any fault the result differs from native's")
+        shutil.rmtree(run.folder)
+        return count
+
+    def fault(self, fault: Fault) -> None:
+        """One fault, and all that is checked after it."""
+        run = self._run()
+        try:
+            outcome = self._outcome(run, fault)
+        except (Hang, Exception) as error:  # Exception: Wrong, or what no one has thought of
+            outcome = "HANG" if isinstance(error, Hang) else "WRONG"
+            said = f", after {run.error!r}" if run.error else ""
+            self.wrong.append(f"{self.workload.name}, {self.mode}, {fault}: {error!r}{said}")
+        finally:
+            self.injector.stop()
+            if run.con is not None:
+                with suppress(Exception):
+                    run.con.close()
+        self.outcomes[outcome] += 1
+        shutil.rmtree(run.folder)
+
+    def _outcome(self, run: Run, fault: Fault) -> str:
+        begin = time.monotonic()
+        self.injector.start(fault)
+        run.go()
+        if run.error is None:
+            run.con.close()
+        elapsed = time.monotonic() - begin
+        self.injector.stop()
+        if elapsed > SECONDS_PER_FAULT:
+            raise Hang(f"{elapsed:.0f} s")
+        if not fault.fired:
+            return "not reached"
+        usable = False
+        seen = None
+        if run.error is not None and run.con is not None:
+            seen = run.go_on()
+            usable = seen is not None
+            run.con.close()
+        left = list((self.folder.parent / "tmp").iterdir())
+        for file in left:
+            file.unlink()
+        # They are deleted as soon as they are open; where just that fails, native SQLite leaves them too.
+        if left and not fault.names & {"path_open", "path_unlink_file"}:
+            raise Wrong(f"temporary files are left behind: {left}")
+        if self.mode in UNSAFE and run.error is not None:
+            return "error, unsafe mode: not checked"
+        allowed = [self.states[run.done]]
+        if run.committing:
+            allowed.append(self.states[run.done + 1])
+        if usable:
+            if seen not in allowed:
+                raise Wrong("the connection sees what was never committed")
+            allowed = [seen]
+        modules = [sqlite3, wasqlite] if self.runs % 2 else [wasqlite, sqlite3]
+        for module in modules:
+            found = run.read(module)
+            if found not in allowed:
+                raise Wrong(f"{module.__name__}: {self._describe(found)} instead of {self._describe(*allowed)}")
+            allowed = [found]
+        if run.error is None:
+            return "success"
+        if run.con is None:
+            return "error on opening"
+        return "error, the connection goes on" if usable else "error, the connection says why not"
+
+    def _describe(self, *found: tuple[Any, ...]) -> str:
+        return " or ".join(
+            f"state {self.states.index(one)}" if one in self.states else "no committed state" for one in found
+        )
+
+
+def sweep(
+    folder: Path, every: int, modes: list[str], name: str = "", verbose: bool = True
+) -> tuple[Counter[str], list[str]]:
+    """Outcomes, and what went wrong. Every ``every``-th operation of each workload and mode."""
+    injector = Injector()
+    total: Counter[str] = Counter()
+    wrong: list[str] = []
+    original = wasqlite.connection.HostFiles
+    wasqlite.connection.HostFiles = injector.host_files  # type: ignore[assignment, misc]
+    turn = 0
+    try:
+        for workload in WORKLOADS:
+            for mode in workload.modes():
+                if mode not in modes or name not in workload.name:
+                    continue
+                part = folder / f"{workload.name}-{mode}".replace(" ", "-")
+                part.mkdir()
+                one = Sweep(injector, workload, mode, part)
+                for kind, lasting in KINDS:
+                    turn += 1  # so that a coarse sweep does not always meet the same operations
+                    for at in range(turn % every, one.operations, every):
+                        one.fault(Fault(at, kind, lasting=lasting))
+                total += one.outcomes
+                wrong += one.wrong
+                shutil.rmtree(part)
+                if verbose:
+                    faults = one.outcomes.total() - one.outcomes["not reached"]
+                    print(f"{workload.name:24} {mode:9} {one.operations:5} operations {faults:6} faults", flush=True)
+                    for line in one.wrong[:10]:
+                        print("   ", line, flush=True)
+    finally:
+        wasqlite.connection.HostFiles = original  # type: ignore[misc]
+    return total, wrong
+
+
+def main() -> int:
+    """The full sweep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="only every n-th operation")
+    parser.add_argument("--mode", action="append", help="only this journal mode")
+    parser.add_argument("--workload", default="", help="only workloads whose name contains this")
+    given = parser.parse_args()
+    begin = time.monotonic()
+    with scratch() as folder:
+        total, wrong = sweep(folder, given.every, given.mode or MODES, given.workload)
+    print(f"\n{total.total() - total['not reached']} faults in {time.monotonic() - begin:.0f} s")
+    for outcome, count in sorted(total.items()):
+        print(f"{count:8} {outcome}")
+    print(f"{len(wrong):8} corruptions, crashes, hangs or lost data")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
