@@ -489,6 +489,34 @@ def test_several_connections_of_one_process(wal: Path, connect: Connect) -> None
     check(wal, 12)
 
 
+FULL_DISK = """
+import importlib, resource, sys
+module = importlib.import_module(sys.argv[1])
+con = module.connect(sys.argv[2], isolation_level=None)
+limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, limit[1]))
+try:
+    con.execute("SELECT count(*) FROM t")
+except module.OperationalError as error:
+    print(error, error.sqlite_errorname)
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+con.execute("INSERT INTO t (b) VALUES (1)")
+print(con.execute("SELECT count(*) FROM t").fetchone())
+con.close()
+"""
+
+
+def test_a_shm_file_that_cannot_be_extended_is_an_error_not_a_crash(wal: Path) -> None:
+    seen = []
+    for module in MODULES:
+        command = [sys.executable, "-c", FULL_DISK, module.__name__, str(wal)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        seen.append(subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout)
+    assert seen[0] == "disk I/O error SQLITE_IOERR_SHMSIZE\n(2,)\n"
+    assert seen[1] == seen[0].replace("2", "3")
+    check(wal, 3)
+
+
 def shared_mappings(path: Path) -> int:
     return Path("/proc/self/maps").read_text().count(f"{path}-shm")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from wasqlite.bridge.errors import MemoryAccessError
 from wasqlite.bridge.mapping import page_size
 from wasqlite.bridge.memory import Memory
-from wasqlite.bridge.wasi.errno import EBADF, EINVAL, EPERM, EXPECTED, SUCCESS, answer
+from wasqlite.bridge.wasi.errno import EBADF, ENOMEM, EPERM, EXPECTED, SUCCESS, answer
 from wasqlite.vfs.locks import (
     READ,
     SHM_DEADMAN,
@@ -81,12 +81,10 @@ class SharedMemory:
             return EPERM
         addresses = self._mapped.setdefault(host, set())
         if self._memory.mapped >= MAX_REGIONS:
-            return EINVAL
+            return ENOMEM
         addresses.add(address)
         try:
             self._memory.map_file(address, size, host, offset, readonly=bool(readonly))
-        except ValueError:
-            return EINVAL
         except EXPECTED as error:
             return answer(error)
         return SUCCESS
