@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -88,7 +88,9 @@ def tidy(events: Iterable[tuple[str, str]], folder: Path) -> dict[str, list[Even
             continue
         name, file = place.relative_to(folder).parts[0], place.name
         if place.parent == folder:
-            file = "directory"
+            # The only difference that remains: a directory gets fsync here, and fdatasync from native. Its entries
+            # are its data, so both are enough, and it happens once per journal.
+            what, file = "sync", "directory"
         event = (what, re.sub(r"-mj[0-9A-F]+$", "-super", file))
         if found[name][-1:] != [event] or what != "write":
             found[name].append(event)
@@ -98,7 +100,7 @@ def tidy(events: Iterable[tuple[str, str]], folder: Path) -> dict[str, list[Even
 class Recorder:
     """Writes down what wasqlite asks of the host."""
 
-    WHAT = {
+    WHAT: ClassVar = {
         "fd_pwrite": "write",
         "fd_sync": "sync all",
         "fd_datasync": "sync",
@@ -126,10 +128,8 @@ class Recorder:
         call, name = function.call, function.name
 
         def around(fd: int, *arguments: int) -> Any:
-            if name == "path_unlink_file":
-                path = b"/" + memory.read(*arguments)
-            else:
-                path = files.files._table.entries[fd].path
+            at = arguments[:2]
+            path = b"/" + memory.read(*at) if name == "path_unlink_file" else files.files._table.entries[fd].path
             result = call(fd, *arguments)
             if result == 0:  # what is not there is deleted in vain, as by native
                 self.events.append((self.WHAT[name], path.decode()))
