@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check constants wheel clean
+.PHONY: help setup demo test stress crash check constants wheel clean
 
 help:  ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Not built by pip, which would hide the progress lines: pip then finds the module up to date.
 .venv/installed: pyproject.toml build/hatch_build.py
@@ -39,6 +39,12 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+
+stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9, nothing may be lost
+	$(BIN)/python tests/stress/run.py
+
+crash: setup  ## 200 rounds per journal mode: a killed writer, and the other side recovers
+	WASQLITE_CRASH_ROUNDS=200 $(BIN)/python -m pytest -s tests/driver/test_crash.py
 
 check: setup constants  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .
