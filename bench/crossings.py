@@ -1,6 +1,7 @@
 """How often a transaction leaves the sandbox, per journal mode, beside native SQLite's system calls for the same.
 
-``python bench/crossings.py [--calls]``; with ``--calls`` also which ones. Counts, not times: they are the same on every machine.
+``python bench/crossings.py [--calls] [--time]``: with ``--calls`` also which ones, with ``--time`` what asking one by
+one after the lock costs, beside the fused call and native (microseconds, medians of interleaved rounds).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import contextlib
 import re
 import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -121,10 +124,47 @@ def system_calls(mode: str) -> dict[str, Counter[str]]:
     return found
 
 
+def times(rounds: int = 15, repeat: int = 1000) -> None:
+    """Print how long a cached read transaction takes: native, wasqlite, and wasqlite whose host only takes the lock."""
+    import wasqlite
+    from wasqlite.vfs.host import HostFiles
+
+    class OneByOne(HostFiles):
+        __slots__ = ()
+
+        def functions(self, memory: Any) -> Any:
+            functions = super().functions(memory)
+            for function in functions:
+                if function.name == "file_begin":
+                    function.call = lambda fd, *others: self.file_lock(fd, 1)
+            return functions
+
+    with tempfile.TemporaryDirectory() as folder:
+        native = prepare(sqlite3, f"{folder}/native.db", "DELETE")
+        fused = prepare(wasqlite, f"{folder}/fused.db", "DELETE")
+        wasqlite.connection.HostFiles = OneByOne  # type: ignore[attr-defined, misc]
+        single = prepare(wasqlite, f"{folder}/single.db", "DELETE")
+        wasqlite.connection.HostFiles = HostFiles  # type: ignore[attr-defined, misc]
+        sides = {"native": native, "one by one": single, "fused": fused}
+        taken: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(rounds):
+            for name, con in sides.items():
+                execute, sql = con.execute, ACTIONS["read"]
+                start = time.perf_counter()
+                for _ in range(repeat):
+                    execute(sql).fetchone()
+                taken[name].append((time.perf_counter() - start) / repeat * 1e6)
+        for con in sides.values():
+            con.close()
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    print("cached read transaction, us: " + ", ".join(f"{name} {value:.1f}" for name, value in medians.items()))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Count host calls and system calls of transactions on files.")
     parser.add_argument("--calls", action="store_true", help="say which ones")
+    parser.add_argument("--time", action="store_true", help="measure the fused begin of a transaction")
     parser.add_argument("--traced", metavar="MODE", help=argparse.SUPPRESS)
     parser.add_argument("modes", nargs="*", default=MODES)
     arguments = parser.parse_args()
@@ -143,6 +183,8 @@ def main() -> None:
             if arguments.calls:
                 for name, calls in (("host", ours[action]), ("native", native.get(action, Counter[str]()))):
                     print(f"    {name}: " + ", ".join(f"{call} {n}" for call, n in calls.most_common()))
+    if arguments.time:
+        times()
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_a_killed_writer_loses_nothing(tmp_path, mode):
     con.executescript("CREATE TABLE total (n); INSERT INTO total VALUES (0); CREATE TABLE row (tx, payload)")
     con.close()
     number = 0
-    hot = {module: 0 for module in SIDES}
+    hot = dict.fromkeys(SIDES, 0)
     for i in range(ROUNDS):
         killed, recovering = SIDES[i % 2], SIDES[1 - i % 2]
         number = crash(killed, path, mode, number, random_)

@@ -143,7 +143,7 @@ def stress(path: Path, mode: str, seconds: float, seed: int) -> list[str]:
     randomness.shuffle(sides)  # the first one has to recover what the last kill left
     for side in sides:
         wrong += check(side, path, processes)
-    commits = Counter({name: 0 for name in MODULES})
+    commits = Counter(dict.fromkeys(MODULES, 0))
     for process in processes:
         commits[process.module] += process.commits.total()
     kills = sum(process.killed for process in processes)

@@ -1,7 +1,8 @@
-"""One process of the stress test: transactions on a shared database until the deadline, each commit told on standard output.
+"""One process of the stress test: transactions on a shared database until the deadline, each commit told.
 
-``python worker.py MODULE PATH MODE ID SEED DEADLINE``; the deadline is CLOCK_MONOTONIC, which all processes share. What it
-writes: ``c K`` after a commit that incremented counter K, ``error ...`` when something is wrong, ``done`` at the end.
+``python worker.py MODULE PATH MODE ID SEED DEADLINE``; the deadline is CLOCK_MONOTONIC, which all processes share.
+On standard output: ``c K`` after a commit that incremented counter K, ``error ...`` when something is wrong, ``done``
+at the end.
 """
 
 from __future__ import annotations
