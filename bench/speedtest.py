@@ -1,9 +1,10 @@
 """SQLite's speedtest1 on a file: in the sandbox, with wasqlite's VFS and host functions, beside native code.
 
-Both are the amalgamation that wasqlite is built from: the module compiled as always, native by ``gcc -O2`` with the same
-features. ``python bench/speedtest.py [--rounds 3] [--size 100] [--sync] [--journal MODE]``: the two take turns; printed
-are the medians of each test and their ratio. Without ``--sync`` both run with synchronous=OFF, because waiting for the disk
-would hide the difference.
+Both are the amalgamation that wasqlite is built from: the module compiled as always, native by ``gcc -O2`` with the
+same features. ``python bench/speedtest.py [--rounds 3] [--size 100] [--sync] [--journal MODE] [--memory] [--profile]``:
+the two take turns; printed are the medians of each test and their ratio. Without ``--sync`` both run with
+synchronous=OFF, because waiting for the disk would hide the difference. ``--memory`` shows what the compiled code alone
+costs, ``--profile`` how much of the guest's time goes to which host function.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +118,25 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
 
         return [HostFunction("wasi_snapshot_preview1", "fd_write", "iiii", "i", fd_write)]
 
-    instance = Library.load(module).open([files.functions, Interrupt().functions, output])
+    spent: dict[str, list[float]] = {}
+
+    def functions(memory: Memory) -> list[HostFunction]:
+        """The host's functions, timed where that is asked for."""
+        found = [*files.functions(memory), *Interrupt().functions(memory), *output(memory)]
+        for function in found if profiled else ():
+
+            def timed(*words: Any, call: Any = function.call, name: str = function.name) -> Any:
+                start = time.perf_counter()
+                answer = call(*words)
+                spent.setdefault(name, []).append(time.perf_counter() - start)
+                return answer
+
+            function.call = timed
+        return found
+
+    if profiled := arguments[0] == "--profile":
+        del arguments[0]
+    instance = Library.load(module).open([functions])
     allocate, memory = instance.function("malloc"), instance.memory
     words = [b"speedtest1", *(word.encode() for word in arguments)]
     vector = allocate(4 * len(words) + 4)
@@ -127,6 +147,8 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
     memory.write_u32(vector + 4 * len(words), 0)
     code = instance.function(MAIN)(len(words), vector)
     sys.stdout.flush()
+    for name, calls in sorted(spent.items(), key=lambda item: -sum(item[1])):
+        print(f"{name:24}{len(calls):9} calls{sum(calls):8.3f} s{sum(calls) / len(calls) * 1e6:8.1f} us each")
     instance.close()
     files.close()
     sys.exit(code)
@@ -179,6 +201,8 @@ def main() -> None:
     parser.add_argument("--sync", action="store_true", help="wait for the disk, as by default in SQLite")
     parser.add_argument("--journal", default="delete")
     parser.add_argument("--testset", default="main")
+    parser.add_argument("--memory", action="store_true", help="a database in memory instead of a file")
+    parser.add_argument("--profile", action="store_true", help="count and time the host calls instead")
     arguments = parser.parse_args()
     program = fetch_upstream() / "test" / "speedtest1.c"
     sandbox = [sys.executable, __file__, "--in-sandbox", str(build_module(program))]
@@ -186,6 +210,12 @@ def main() -> None:
     options: list[Any] = ["--size", arguments.size, "--journal", arguments.journal, "--testset", arguments.testset]
     if not arguments.sync:
         options.append("--nosync")
+    if arguments.memory:
+        options.append("--memdb")
+    if arguments.profile:
+        with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
+            subprocess.run([*sandbox, "--profile", *map(str, options), f"{folder}/speed.db"], check=True)
+        return
     met = compare(sides, [str(option) for option in options], arguments.rounds)
     print("met" if met else "MISSED")
 

@@ -21,7 +21,9 @@ COUNTER_OFFSET, COUNTER_SIZE = 24, 16
 
 def function(memory: Memory, files: WasiFiles, locks: Locks) -> Callable[[int, int, int, int, int, int], int]:
     """The import ``file_begin``."""
-    pread, fstat, pack = os.pread, os.fstat, BLOCK.pack_into
+    # lseek tells the size in 0.4 us, fstat in 1.5 (CPython 3.13). The position that it leaves is nobody's: the VFS
+    # reads and writes at offsets only.
+    pread, lseek, pack = os.pread, os.lseek, BLOCK.pack_into
 
     def absent(path: int, size: int) -> bool:
         """Nothing there, for certain, or an empty file, which SQLite takes for nothing."""
@@ -46,7 +48,7 @@ def function(memory: Memory, files: WasiFiles, locks: Locks) -> Callable[[int, i
             if absent(journal, journal_size) and absent(wal, wal_size):
                 counter = pread(host, COUNTER_SIZE, COUNTER_OFFSET)
                 if len(counter) == COUNTER_SIZE:
-                    pack(memory.span(out, BLOCK.size), 0, 1, 0, fstat(host).st_size, counter)
+                    pack(memory.span(out, BLOCK.size), 0, 1, 0, lseek(host, 0, os.SEEK_END), counter)
         except EXPECTED as error:
             answer(error)  # for what a signal handler raised, which goes on
         return SQLITE_OK
