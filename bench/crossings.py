@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "OFF")
+MODES = ("DELETE", "TRUNCATE", "PERSIST", "MEMORY", "OFF", "WAL")
 ACTIONS = {
     "read": "SELECT v FROM t WHERE id = 1",
     "write": "UPDATE t SET v = v + 1 WHERE id = 1",

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WSQ_ABI 1
+#define WSQ_ABI 2
 
 /* Bits of wsq_status_block.flags */
-#define WSQ_FLAG_WAL 1u /* the VFS met a database in WAL mode during this call */
+#define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */
 
 /* Bits of wsq_column.flags */
 #define WSQ_TEXT_NUL 1u      /* a text value holds a NUL byte */
@@ -109,6 +109,9 @@ _Static_assert(sizeof(wsq_begin_block) == 32, "wsq_begin_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 
+/* Kinds of lock of shm_lock and shm_probe */
+enum { SHM_NONE = 0, SHM_READ = 1, SHM_WRITE = 2 };
+
 /* Imports that WASI lacks. */
 #define IMPORT(name) __attribute__((import_module("wasqlite"), import_name(#name)))
 IMPORT(file_lock) int wsq_host_file_lock(uint32_t fd, int level);
@@ -116,6 +119,11 @@ IMPORT(file_begin) int wsq_host_file_begin(uint32_t fd, const char *journal, uin
                                            uint32_t wal_size, wsq_begin_block *out);
 IMPORT(file_unlock) int wsq_host_file_unlock(uint32_t fd, int level);
 IMPORT(file_check_reserved) int wsq_host_file_check_reserved(uint32_t fd, uint32_t *out);
+IMPORT(shm_page_size) uint32_t wsq_host_shm_page_size(void);
+IMPORT(shm_lock) int wsq_host_shm_lock(uint32_t fd, int kind, uint32_t start, uint32_t length);
+IMPORT(shm_probe) int wsq_host_shm_probe(uint32_t fd, uint32_t start, uint32_t length, uint32_t *out);
+IMPORT(shm_map) int wsq_host_shm_map(uint32_t fd, uint64_t offset, uint32_t size, void *address, int readonly);
+IMPORT(shm_unmap) int wsq_host_shm_unmap(uint32_t fd);
 IMPORT(path_full) int wsq_host_path_full(const char *path, uint32_t size, char *out, uint32_t capacity);
 IMPORT(path_temporary) int wsq_host_path_temporary(char *out, uint32_t capacity);
 IMPORT(local_time) int wsq_host_local_time(int64_t seconds, int32_t *out);

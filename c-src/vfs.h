@@ -18,11 +18,12 @@ typedef struct vfs_file {
   uint8_t sync_parent; /* a journal that may be new: its directory entry is synced at the first xSync */
   uint8_t psow;        /* powersafe overwrite */
   uint8_t persist_wal;
-  uint8_t is_wal;      /* the header was last seen in WAL format */
+  uint8_t is_wal;      /* the header was last seen in WAL format, and the host has no shared memory */
   int chunk;           /* SQLITE_FCNTL_CHUNK_SIZE, 0 for none */
   int last_errno;      /* WASI errno */
   uint64_t device;     /* identity at open, of a main database */
   uint64_t inode;
+  struct vfs_shm *shm; /* the wal-index, while it is open */
   const char *path;    /* SQLite's, alive as long as the file; NULL for a temporary file */
 } vfs_file;
 
@@ -50,11 +51,21 @@ int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, 
 
 /* vfs_io.c */
 extern const sqlite3_io_methods vfs_io_methods;
+extern const sqlite3_io_methods vfs_io_methods_wal; /* with shared memory */
 
 /* vfs_lock.c */
 int vfs_lock(sqlite3_file *file, int level);
 int vfs_unlock(sqlite3_file *file, int level);
 int vfs_check_reserved_lock(sqlite3_file *file, int *result);
+
+/* vfs_shm.c: shared memory of databases in WAL mode */
+int vfs_shm_supported(void); /* by the host */
+int vfs_shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out);
+int vfs_shm_lock(sqlite3_file *file, int offset, int n, int flags);
+void vfs_shm_barrier(sqlite3_file *file);
+int vfs_shm_unmap(sqlite3_file *file, int delete);
+int vfs_shm_is_shared(vfs_file *f);
+int vfs_shm_external_reader(vfs_file *f, int *out);
 
 /* vfs_control.c */
 int vfs_control(sqlite3_file *file, int operation, void *argument);

@@ -52,13 +52,14 @@ static int temporary_name(char **out) {
   return SQLITE_OK;
 }
 
-/* words: result, name of the pragma, its argument. SQLite takes every prefix of a mode's name for the mode; so "w" is WAL too. */
+/* Refuses WAL where the host has no shared memory: SQLite by itself would keep the old mode without a word. words: result, name of the pragma, its argument. SQLite takes every prefix of a mode's name for the mode; so "w" is WAL too. */
 static int pragma(const vfs_file *f, char **words) {
-  if (!f->is_main || !words[2] || !words[2][0]) return SQLITE_NOTFOUND;
+  if (!f->is_main || !words[2] || !words[2][0] || vfs_shm_supported()) return SQLITE_NOTFOUND;
   if (sqlite3_stricmp(words[1], "journal_mode") != 0) return SQLITE_NOTFOUND;
   if (sqlite3_strnicmp(words[2], "wal", (int)strlen(words[2])) != 0) return SQLITE_NOTFOUND;
   words[0] = sqlite3_mprintf(
-      "journal_mode=WAL is not supported by this version of wasqlite; the journal mode was not changed");
+      "journal_mode=WAL needs memory shared with other processes, which wasqlite does not have on this platform; "
+      "the journal mode was not changed");
   return words[0] ? SQLITE_ERROR : SQLITE_NOMEM;
 }
 
@@ -91,9 +92,8 @@ int vfs_control(sqlite3_file *file, int operation, void *argument) {
     case SQLITE_FCNTL_MMAP_SIZE: /* files are never mapped, whatever is asked for */
       *(sqlite3_int64 *)argument = 0;
       return SQLITE_OK;
-    case SQLITE_FCNTL_EXTERNAL_READER: /* about WAL readers, which cannot be here */
-      *(int *)argument = 0;
-      return SQLITE_OK;
+    case SQLITE_FCNTL_EXTERNAL_READER:
+      return vfs_shm_external_reader(f, argument);
     case SQLITE_FCNTL_PRAGMA:
       return pragma(f, argument);
     default:

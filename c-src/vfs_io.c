@@ -16,6 +16,7 @@ static int failed(vfs_file *f, int e, int rc) {
 
 static int close_file(sqlite3_file *file) {
   vfs_file *f = (vfs_file *)file;
+  vfs_shm_unmap(file, 0); /* SQLite has done it, unless opening failed half-way */
   vfs_unlock(file, SQLITE_LOCK_NONE);
   vfs_begin_forget(f);
   int e = __wasi_fd_close((__wasi_fd_t)f->fd);
@@ -25,7 +26,7 @@ static int close_file(sqlite3_file *file) {
   return SQLITE_OK;
 }
 
-/* Remembers whether the database is in WAL mode. The pager keeps page 1 in its cache, so that the header is not read again by
+/* Remembers whether the database is in WAL mode, where that explains the error that follows. The pager keeps page 1 in its cache, so that the header is not read again by
  * the calls that fail because of it: vfs_lock repeats the flag. */
 static void note_header(vfs_file *f, const char *header) {
   f->is_wal = memcmp(header, "SQLite format 3", 16) == 0 && header[READ_VERSION] == WAL_FORMAT;
@@ -52,7 +53,7 @@ static int read_file(sqlite3_file *file, void *out, int size, sqlite3_int64 offs
     left -= got;
   }
   if (left == 0) {
-    if (f->is_main && size > READ_VERSION && offset == size) note_header(f, out);
+    if (f->is_main && size > READ_VERSION && offset == size && !vfs_shm_supported()) note_header(f, out);
     return SQLITE_OK;
   }
   f->last_errno = 0; /* the end of a file is no system error */
@@ -126,19 +127,19 @@ static int device_characteristics(sqlite3_file *file) {
   return SQLITE_IOCAP_SUBPAGE_READ | (f->psow ? SQLITE_IOCAP_POWERSAFE_OVERWRITE : 0);
 }
 
+#define COMMON_METHODS                                                                                                        \
+  .xClose = close_file, .xRead = read_file, .xWrite = write_file, .xTruncate = truncate_file, .xSync = sync_file,             \
+  .xFileSize = file_size, .xLock = vfs_lock, .xUnlock = vfs_unlock, .xCheckReservedLock = vfs_check_reserved_lock,            \
+  .xFileControl = vfs_control, .xSectorSize = sector_size, .xDeviceCharacteristics = device_characteristics
+
 /* Version 1: without shared memory, so that SQLite itself refuses WAL outside of exclusive mode. */
-const sqlite3_io_methods vfs_io_methods = {
-    .iVersion = 1,
-    .xClose = close_file,
-    .xRead = read_file,
-    .xWrite = write_file,
-    .xTruncate = truncate_file,
-    .xSync = sync_file,
-    .xFileSize = file_size,
-    .xLock = vfs_lock,
-    .xUnlock = vfs_unlock,
-    .xCheckReservedLock = vfs_check_reserved_lock,
-    .xFileControl = vfs_control,
-    .xSectorSize = sector_size,
-    .xDeviceCharacteristics = device_characteristics,
+const sqlite3_io_methods vfs_io_methods = {.iVersion = 1, COMMON_METHODS};
+
+const sqlite3_io_methods vfs_io_methods_wal = {
+    .iVersion = 2,
+    COMMON_METHODS,
+    .xShmMap = vfs_shm_map,
+    .xShmLock = vfs_shm_lock,
+    .xShmBarrier = vfs_shm_barrier,
+    .xShmUnmap = vfs_shm_unmap,
 };

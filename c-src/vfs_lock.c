@@ -7,6 +7,7 @@
 int vfs_lock(sqlite3_file *file, int level) {
   vfs_file *f = (vfs_file *)file;
   if (!f->is_main || f->level >= level) return SQLITE_OK;
+  if (level > SQLITE_LOCK_SHARED && f->level >= SQLITE_LOCK_SHARED && vfs_shm_is_shared(f)) return SQLITE_BUSY;
   vfs_begin_forget(f);
   int rc = level == SQLITE_LOCK_SHARED ? vfs_begin(f) : wsq_host_file_lock(f->fd, level);
   if (rc == SQLITE_OK) {

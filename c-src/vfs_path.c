@@ -135,7 +135,7 @@ int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *result) {
   }
   *result = e == 0 && (stat.filetype != __WASI_FILETYPE_REGULAR_FILE || stat.size > 0);
   /* With a WAL file present SQLite fails before it reads the header. */
-  if (*result && ends_with(path, "-wal")) call_set_flag(WSQ_FLAG_WAL);
+  if (*result && !vfs_shm_supported() && ends_with(path, "-wal")) call_set_flag(WSQ_FLAG_WAL);
   return SQLITE_OK;
 }
 

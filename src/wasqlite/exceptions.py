@@ -95,8 +95,8 @@ _CLASS_BY_PRIMARY_CODE = {
 }
 
 _WAL = (
-    "unable to open database file: it is in WAL mode, which this version of wasqlite cannot open. "
-    'Switch it with another SQLite: "PRAGMA journal_mode=DELETE"'
+    "unable to open database file: it is in WAL mode, which needs memory shared with other processes, and wasqlite has "
+    'none on this platform. Switch it with another SQLite: "PRAGMA journal_mode=DELETE"'
 )
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import wasqlite
 
-MODES = ["DELETE", "TRUNCATE", "PERSIST"]
+MODES = ["DELETE", "TRUNCATE", "PERSIST", "WAL"]
 ROUNDS = int(os.environ.get("WASQLITE_CRASH_ROUNDS", "24"))
 ROWS = 400
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -30,6 +30,7 @@ import importlib, sys
 con = importlib.import_module(sys.argv[1]).connect(sys.argv[2], isolation_level=None)
 con.execute("PRAGMA cache_size = 5")
 con.execute("PRAGMA journal_mode = " + sys.argv[3])
+con.execute("PRAGMA wal_autocheckpoint = 60")  # so that kills meet checkpoints as well
 number = int(sys.argv[4])
 while True:
     number += 1

@@ -202,30 +202,6 @@ def test_transaction_of_a_dropped_connection_is_rolled_back(tmp_path: Path) -> N
     assert contents(wasqlite, path) == ([("ok",)], before)
 
 
-def test_wal_database_is_refused_with_an_explanation(tmp_path: Path, connect: Connect) -> None:
-    path = tmp_path / "x.db"
-    fill(sqlite3, path)
-    with closing(sqlite3.connect(path)) as native:
-        native.execute("pragma journal_mode = wal")
-    con = connect(path)
-    with pytest.raises(wasqlite.OperationalError, match=r"WAL mode.*journal_mode=DELETE") as caught:
-        con.execute("select count(*) from t")
-    assert caught.value.sqlite_errorname == "SQLITE_CANTOPEN"
-    with closing(sqlite3.connect(path)) as native:
-        native.execute("pragma journal_mode = delete")
-    assert con.execute("select count(*) from t").fetchone()[0] > 0
-
-
-def test_switching_to_wal_is_refused(tmp_path: Path, connect: Connect) -> None:
-    con = connect(tmp_path / "x.db")
-    with pytest.raises(wasqlite.OperationalError, match="journal_mode=WAL is not supported"):
-        con.execute("pragma journal_mode = wal")
-    con.execute("create table t(a)")
-    con.execute("insert into t values(1)")
-    con.commit()
-    assert not (tmp_path / "x.db-wal").exists()
-
-
 @pytest.fixture
 def without_privileges() -> Iterator[Path]:
     """A folder that everybody can read, and no right to write in it."""

@@ -37,6 +37,11 @@ class NoFiles(HostFiles):
             HostFunction("wasqlite", "file_begin", "iiiiii", "i", unlocked("begin")),
             HostFunction("wasqlite", "file_unlock", "ii", "i", unlocked("unlock")),
             HostFunction("wasqlite", "file_check_reserved", "ii", "i", unlocked("check")),
+            HostFunction("wasqlite", "shm_page_size", "", "i", unlocked("shm_page_size")),
+            HostFunction("wasqlite", "shm_lock", "iiii", "i", unlocked("shm", 10)),
+            HostFunction("wasqlite", "shm_probe", "iiii", "i", unlocked("shm", 10)),
+            HostFunction("wasqlite", "shm_map", "iIiii", "i", unlocked("shm", 58)),
+            HostFunction("wasqlite", "shm_unmap", "i", "i", unlocked("shm", 58)),
             HostFunction("wasqlite", "path_full", "iiii", "i", path_full),
             HostFunction("wasqlite", "path_temporary", "ii", "i", path_temporary),
             HostFunction("wasqlite", "local_time", "Ii", "i", unlocked("local_time", 52)),
@@ -101,6 +106,23 @@ def test_a_hot_journal_is_rolled_back(connect, tmp_path):
     assert not (tmp_path / "copy.db-journal").exists()
     other.close()
     con.close()
+
+
+def test_without_shared_memory_wal_is_refused_with_an_explanation(connect, tmp_path):
+    con = connect("/x.db")
+    with pytest.raises(wasqlite.OperationalError, match="journal_mode=WAL needs memory shared"):
+        con.execute("PRAGMA journal_mode = wal")
+    con.execute("CREATE TABLE t (a)")
+    con.close()
+    native = sqlite3.connect(tmp_path / "x.db")
+    native.execute("PRAGMA journal_mode = wal")
+    native.close()
+    con = connect("/x.db")
+    with pytest.raises(wasqlite.OperationalError, match=r"WAL mode.*journal_mode=DELETE") as caught:
+        con.execute("SELECT count(*) FROM t")
+    assert caught.value.sqlite_errorname == "SQLITE_CANTOPEN"
+    con.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.db"]
 
 
 def test_outside_of_the_directory_there_is_nothing(connect):

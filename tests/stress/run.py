@@ -23,7 +23,7 @@ from worker import ACCOUNTS, COUNTERS, MONEY, PADDING
 
 import wasqlite
 
-MODES = ("DELETE", "TRUNCATE")
+MODES = ("DELETE", "TRUNCATE", "WAL")
 MODULES = ("sqlite3", "wasqlite", "sqlite3", "wasqlite")
 WORKER = Path(__file__).with_name("worker.py")
 # After the deadline: a worker may be in a transaction, or starting.

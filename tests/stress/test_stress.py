@@ -12,7 +12,7 @@ RUN = Path(__file__).with_name("run.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE"])
+@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "WAL"])
 def test_nothing_is_lost_between_native_and_wasqlite_processes(mode):
     done = subprocess.run(
         [sys.executable, str(RUN), mode, "--seconds", "6"], capture_output=True, text=True, timeout=300

@@ -134,7 +134,7 @@ def test_no_usable_temporary_directory_is_an_error(monkeypatch: pytest.MonkeyPat
         path_temporary()
 
 
-@pytest.mark.parametrize("suffix", [b"-journal", b"-wal", b"-journal12", b"-wal3"])
+@pytest.mark.parametrize("suffix", [b"-journal", b"-wal", b"-journal12", b"-wal3", b"-shm"])
 def test_journals_get_the_permissions_of_their_database(tree: Path, suffix: bytes) -> None:
     database = tree / "d-x.db"
     database.touch()

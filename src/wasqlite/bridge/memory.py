@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 import sys
 from collections.abc import Callable
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from wasqlite.bridge.errors import MemoryAccessError
+
+if TYPE_CHECKING:
+    from wasqlite.bridge.mapping import Mappings
 
 _U32 = Struct("<I")
 _U64 = Struct("<Q")
@@ -23,11 +29,12 @@ class Memory:
     Views that are handed out are for immediate use: keep none across a guest call, and none after ``close()``.
     """
 
-    __slots__ = ("_blocks", "_locate", "size", "view")
+    __slots__ = ("_blocks", "_locate", "_mappings", "size", "view")
 
     def __init__(self) -> None:
         self._locate: Locate | None = None
         self._blocks: list[object] = []
+        self._mappings: Mappings | None = None
         self.size = 0
         self.view = memoryview(b"")
 
@@ -57,6 +64,9 @@ class Memory:
 
     def detach(self) -> bool:
         """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
+        if self._mappings is not None:
+            # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
+            self._mappings.clear()
         self._locate = None
         self.size = 0
         self.view.release()
@@ -79,6 +89,40 @@ class Memory:
             raise MemoryAccessError(
                 f"{size} bytes at guest address {address:#x} are outside the linear memory of {self.size} bytes"
             )
+
+    def map_file(self, address: int, size: int, fd: int, offset: int, *, readonly: bool = False) -> None:
+        """Replace ``size`` bytes at ``address`` by those of an open file, shared with all who map it, until ``unmap``.
+
+        Address, size and offset must be multiples of ``mapping.page_size()``, and that part of the file must exist: to
+        touch what a file no longer has is a SIGBUS, which ends the process. While it is mapped, nobody may truncate it.
+        The memory must be the guest's to give, such as a block of its heap. A write to what was mapped ``readonly`` is
+        a trap in the guest, and a crash in the host. MemoryAccessError, ValueError, OSError: nothing was mapped.
+        """
+        # Here, because few guests want it.
+        from wasqlite.bridge.mapping import Mappings, page_size
+
+        page = page_size()
+        if self._locate is None or not page:
+            raise OSError(errno.ENOTSUP, "files cannot be mapped over this memory")
+        self._beyond(address, size)
+        base = self._locate()[0]
+        if size == 0 or (base + address) % page or size % page or offset % page or offset < 0:
+            raise ValueError(f"only whole pages of {page} bytes can be mapped: {size} at {address:#x} from {offset}")
+        if os.fstat(fd).st_size < offset + size:
+            raise ValueError(f"the file ends before {offset + size}")
+        if self._mappings is None:
+            self._mappings = Mappings()
+        self._mappings.add(base + address, size, fd, offset, readonly)
+
+    def unmap(self, address: int) -> None:
+        """Replace the file that is mapped at ``address``, if one is, by zeroed memory."""
+        if self._mappings is not None and self._locate is not None:
+            self._mappings.remove(self._locate()[0] + address)
+
+    @property
+    def mapped(self) -> int:
+        """How many files are mapped."""
+        return len(self._mappings) if self._mappings is not None else 0
 
     def read(self, address: int, size: int) -> bytes:
         """A copy of ``size`` bytes at ``address``."""

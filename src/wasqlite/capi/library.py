@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wasqlite.bridge import Library
 
-ABI = 1
+ABI = 2
 PATH = Path(__file__).resolve().parent.parent / "_wasm" / "sqlite.wasm"
 
 _lock = threading.Lock()

@@ -11,7 +11,7 @@ SIZE = 104
 ALIGNMENT_PADDING = SIZE - LAYOUT.size
 
 WAL_DATABASE = 1
-"""Bit of ``flags``: the header of a database in WAL mode was read during the call."""
+"""Bit of ``flags``: a database in WAL mode was met during the call, and the host has no shared memory."""
 
 
 class Status(NamedTuple):
@@ -55,4 +55,4 @@ class Failure(NamedTuple):
     error_offset: int = -1
     system_errno: int = 0
     wal: bool = False
-    """A database in WAL mode was met during the call."""
+    """A database in WAL mode was met during the call, and the host has no shared memory."""

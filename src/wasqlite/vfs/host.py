@@ -16,8 +16,10 @@ from wasqlite.vfs.clock import TM, local_time
 from wasqlite.vfs.locks import (
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
+    SQLITE_IOERR_SHMLOCK,
     SQLITE_IOERR_UNLOCK,
 )
+from wasqlite.vfs.shm import SharedMemory
 
 MODULE = "wasqlite"
 
@@ -26,18 +28,19 @@ WHOLE_SYSTEM: Mapping[int, bytes | Preopen] = {3: b"/"} if sys.platform != "win3
 
 
 class HostFiles:
-    """WASI files, clocks, locks and paths for one guest; ``functions`` is what ``Library.open`` takes.
+    """WASI files, clocks, locks, shared memory and paths for one guest; ``functions`` is what ``Library.open`` takes.
 
     ``preopens`` is what the guest may reach: the whole file system unless said otherwise.
     """
 
-    __slots__ = ("_files", "_locks", "_memory", "_preopens")
+    __slots__ = ("_files", "_locks", "_memory", "_preopens", "_shm")
 
     def __init__(self, preopens: Mapping[int, bytes | Preopen] = WHOLE_SYSTEM) -> None:
         self._preopens = preopens
         self._locks = locks.host_locks()
         self._files: WasiFiles | None = None
         self._memory = Memory()
+        self._shm: SharedMemory | None = None
 
     @property
     def files(self) -> WasiFiles:
@@ -51,7 +54,8 @@ class HostFiles:
         if self._files is not None:
             raise RuntimeError("one HostFiles serves one guest")
         self._memory = memory
-        self._files = WasiFiles(memory, self._preopens, create_mode=paths.create_mode, release=self._locks.release)
+        self._files = WasiFiles(memory, self._preopens, create_mode=paths.create_mode, release=self._release)
+        self._shm = shm = SharedMemory(memory, self._locks, self._files.descriptor)
 
         def host(name: str, params: str, call: Callable[..., int], on_error: int) -> HostFunction:
             return HostFunction(MODULE, name, params, "i", call, on_error=on_error, retry=True)
@@ -63,21 +67,37 @@ class HostFiles:
             host("file_begin", "iiiiii", begin.function(memory, self._files, self._locks), SQLITE_IOERR_LOCK),
             host("file_unlock", "ii", self.file_unlock, SQLITE_IOERR_UNLOCK),
             host("file_check_reserved", "ii", self.file_check_reserved, SQLITE_IOERR_CHECKRESERVEDLOCK),
+            host("shm_page_size", "", shm.page_size, 0),
+            host("shm_lock", "iiii", shm.lock, SQLITE_IOERR_SHMLOCK),
+            host("shm_probe", "iiii", shm.probe, SQLITE_IOERR_LOCK),
+            host("shm_map", "iIiii", shm.map, EIO),
+            host("shm_unmap", "i", shm.unmap, EIO),
             host("path_full", "iiii", self.path_full, -EIO),
             host("path_temporary", "ii", self.path_temporary, -EIO),
             host("local_time", "Ii", self.local_time, EIO),
         ]
 
     def close(self) -> None:
-        """Drop all locks and close all host descriptors. Never enters the guest."""
+        """Unmap all files, drop all locks and close all host descriptors. Never enters the guest."""
+        if self._shm is not None:
+            self._shm.close()
         if self._files is not None:
             self._files.close()
 
     def abandon(self) -> None:
         """In a forked child: close our copies of the descriptors, and leave the parent's locks alone."""
         self._locks.forget()
+        if self._shm is not None:
+            self._shm.forget()
         if self._files is not None:
             self._files.abandon()
+
+    def _release(self, host: int) -> None:
+        # In this order: what is mapped is protected by a lock on the descriptor.
+        if self._shm is not None:
+            self._shm.release(host)
+            self._shm.closed(host)
+        self._locks.release(host)
 
     def file_lock(self, fd: int, level: int) -> int:
         """Raise the lock of a database file: a result code."""

@@ -17,6 +17,10 @@ RESERVED_BYTE = PENDING_BYTE + 1
 SHARED_FIRST = PENDING_BYTE + 2
 SHARED_SIZE = 510
 
+SHM_FIRST = (22 + 8) * 4
+"""Of a -shm file: a byte for each of WAL's eight locks, then the deadman switch."""
+SHM_DEADMAN = SHM_FIRST + 8
+
 SQLITE_OK = 0
 SQLITE_PERM = 3
 SQLITE_BUSY = 5
@@ -26,6 +30,10 @@ SQLITE_IOERR_UNLOCK = SQLITE_IOERR | 8 << 8
 SQLITE_IOERR_RDLOCK = SQLITE_IOERR | 9 << 8
 SQLITE_IOERR_CHECKRESERVEDLOCK = SQLITE_IOERR | 14 << 8
 SQLITE_IOERR_LOCK = SQLITE_IOERR | 15 << 8
+SQLITE_IOERR_SHMLOCK = SQLITE_IOERR | 20 << 8
+
+UNLOCKED, READ, WRITE = 0, 1, 2
+"""Kinds of lock on a range of bytes."""
 
 _AGAIN = frozenset((errno.EACCES, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR, errno.ENOLCK))
 
@@ -48,6 +56,12 @@ class Locks(Protocol):
 
     def level(self, host: int) -> int:
         """The level that is held."""
+
+    def lock_range(self, host: int, kind: int, start: int, length: int) -> int:
+        """Lock bytes of a -shm file for READ or WRITE, or unlock them: a result code."""
+
+    def probe_range(self, host: int, start: int, length: int) -> tuple[int, int]:
+        """The result code, and the kind of lock that anybody else holds there."""
 
     def release(self, host: int) -> None:
         """Drop what is held and close the descriptor, when that is safe."""
@@ -115,6 +129,14 @@ class RefusedLocks:
     def level(self, host: int) -> int:
         """Nothing is ever held."""
         return NONE
+
+    def lock_range(self, host: int, kind: int, start: int, length: int) -> int:
+        """Raises LocksUnsupported."""
+        raise self._refuse()
+
+    def probe_range(self, host: int, start: int, length: int) -> tuple[int, int]:
+        """Raises LocksUnsupported."""
+        raise self._refuse()
 
     def release(self, host: int) -> None:
         """Close the descriptor."""

@@ -20,17 +20,22 @@ from wasqlite.vfs.locks import (
     NONE,
     PENDING,
     PENDING_BYTE,
+    READ,
     RESERVED,
     RESERVED_BYTE,
     SHARED,
     SHARED_FIRST,
     SHARED_SIZE,
+    SHM_FIRST,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
     SQLITE_IOERR_RDLOCK,
+    SQLITE_IOERR_SHMLOCK,
     SQLITE_IOERR_UNLOCK,
     SQLITE_MISUSE,
     SQLITE_OK,
+    UNLOCKED,
+    WRITE,
     from_system,
     result_code,
 )
@@ -49,8 +54,13 @@ _WRITE_RESERVED = _flock(fcntl.F_WRLCK, RESERVED_BYTE, 1)
 _DROP_PENDING_AND_RESERVED = _flock(fcntl.F_UNLCK, PENDING_BYTE, 2)
 _READ_SHARED = _flock(fcntl.F_RDLCK, SHARED_FIRST, SHARED_SIZE)
 _WRITE_SHARED = _flock(fcntl.F_WRLCK, SHARED_FIRST, SHARED_SIZE)
-_WRITE_ALL = _flock(fcntl.F_WRLCK, PENDING_BYTE, 2 + SHARED_SIZE)
+# All that SQLite locks, in whatever file: from the locks of a -shm file to those of a database.
+_FIRST, _END = SHM_FIRST, SHARED_FIRST + SHARED_SIZE
+_WRITE_ALL = _flock(fcntl.F_WRLCK, _FIRST, _END - _FIRST)
 _DROP_ALL = _flock(fcntl.F_UNLCK, 0, 0)
+
+_KINDS = {UNLOCKED: fcntl.F_UNLCK, READ: fcntl.F_RDLCK, WRITE: fcntl.F_WRLCK}
+_KIND_OF = {native: kind for kind, native in _KINDS.items()}
 
 _SET = fcntl.F_OFD_SETLK
 _GET = fcntl.F_OFD_GETLK
@@ -63,10 +73,11 @@ class OfdLocks:
     call can simply be made again.
     """
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_levels", "_ranged")
 
     def __init__(self) -> None:
         self._levels: dict[int, int] = {}
+        self._ranged: set[int] = set()  # with locks of lock_range, or with some that were dropped since
 
     def level(self, host: int) -> int:
         """The level that is held on ``host``."""
@@ -151,6 +162,24 @@ class OfdLocks:
             return SQLITE_IOERR_CHECKRESERVEDLOCK, False
         return SQLITE_OK, found[0] != fcntl.F_UNLCK
 
+    def lock_range(self, host: int, kind: int, start: int, length: int) -> int:
+        """Lock bytes of a -shm file for READ or WRITE, or unlock them: a result code."""
+        self._ranged.add(host)
+        try:
+            fcntl.fcntl(host, _SET, _flock(_KINDS[kind], start, length))
+        except OSError as error:
+            return result_code(error, SQLITE_IOERR_SHMLOCK)
+        return SQLITE_OK
+
+    def probe_range(self, host: int, start: int, length: int) -> tuple[int, int]:
+        """The result code, and the kind of lock that stands in the way of a write lock there."""
+        try:
+            found = _FLOCK.unpack(fcntl.fcntl(host, _GET, _flock(fcntl.F_WRLCK, start, length)))
+        except OSError as error:
+            from_system(error)
+            return SQLITE_IOERR_LOCK, UNLOCKED
+        return SQLITE_OK, _KIND_OF[found[0]]
+
     def release(self, host: int) -> None:
         """Drop what is held and close the descriptor, when that is safe.
 
@@ -158,7 +187,9 @@ class OfdLocks:
         the locks would live on with it.
         """
         try:
-            if self._levels.pop(host, NONE):
+            held = self._levels.pop(host, NONE) != NONE or host in self._ranged
+            self._ranged.discard(host)
+            if held:
                 fcntl.fcntl(host, _SET, _DROP_ALL)
         finally:
             close_safely(host)
@@ -166,6 +197,7 @@ class OfdLocks:
     def forget(self) -> None:
         """Forget all levels without unlocking: in a forked child they are the parent's."""
         self._levels.clear()
+        self._ranged.clear()
 
 
 _deferred: list[int] = []
@@ -221,7 +253,7 @@ def _listed(pid: int) -> bool:
         fields = line.replace(b"->", b"").split()
         if fields[1] == b"POSIX" and int(fields[4]) == pid:
             first, last = int(fields[6]), fields[7]
-            if first < SHARED_FIRST + SHARED_SIZE and (last == b"EOF" or int(last) >= PENDING_BYTE):
+            if first < _END and (last == b"EOF" or int(last) >= _FIRST):
                 return True
     return False
 

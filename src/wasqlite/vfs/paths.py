@@ -18,7 +18,7 @@ TEMPORARY_PREFIX = b"etilqs_"
 
 # "x.db-journal", "x.db-wal", and the numbered ones of SQLite's test_multiplex.c: the database is what stands
 # before the last "-".
-_BESIDE_DATABASE = re.compile(rb"(.+)-(?:journal|wal)[0-9]*", re.DOTALL)
+_BESIDE_DATABASE = re.compile(rb"(.+)-(?:journal|wal|shm)[0-9]*", re.DOTALL)
 
 
 def path_full(path: bytes) -> bytes:
@@ -90,8 +90,8 @@ def path_temporary() -> bytes:
 def create_mode(directory: int, name: bytes, exclusive: bool) -> tuple[int, int, int] | None:
     """Permission bits, uid and gid for a file about to be created, as findCreateFileMode; None: the default.
 
-    Journals and WAL files get those of their database, so that whoever may write it can also roll it back;
-    temporary files are the owner's alone (uid -1: whoever creates it).
+    Journals, WAL and shared memory files get those of their database, so that whoever may write it can also roll it
+    back; temporary files are the owner's alone (uid -1: whoever creates it).
     """
     last = name.rpartition(b"/")[2]
     if last.startswith(TEMPORARY_PREFIX):
