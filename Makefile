@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash check constants wheel clean
+.PHONY: help setup demo test stress crash mptest crossings bench-files check constants wheel clean
 
 help:  ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9,
 
 crash: setup  ## 200 rounds per journal mode: a killed writer, and the other side recovers
 	WASQLITE_CRASH_ROUNDS=200 $(BIN)/python -m pytest -s tests/driver/test_crash.py
+
+mptest: setup  ## SQLite's own multi-process scripts, native and wasqlite processes mixed
+	$(BIN)/python tests/mptest/run.py
+
+crossings: setup  ## host calls of a transaction per journal mode, beside native's system calls
+	$(BIN)/python bench/crossings.py --calls --time
+
+bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
+	$(BIN)/python bench/speedtest.py
 
 check: setup constants  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .
