@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench-files check constants wheel clean
 
 help:  ## show the targets
-	@$(PYTHON) -c 'import re; print(*("make %-10s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
+	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
 
 # Not built by pip, which would hide the progress lines: pip then finds the module up to date.
 .venv/installed: pyproject.toml build/hatch_build.py
@@ -43,6 +43,21 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here
 # About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (15 minutes)
 	$(BIN)/python tests/faults/sweep.py
+
+stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9, nothing may be lost
+	$(BIN)/python tests/stress/run.py
+
+crash: setup  ## 200 rounds per journal mode: a killed writer, and the other side recovers
+	WASQLITE_CRASH_ROUNDS=200 $(BIN)/python -m pytest -s tests/driver/test_crash.py
+
+mptest: setup  ## SQLite's own multi-process scripts, native and wasqlite processes mixed
+	$(BIN)/python tests/mptest/run.py
+
+crossings: setup  ## host calls of a transaction per journal mode, beside native's system calls
+	$(BIN)/python bench/crossings.py --calls --time
+
+bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
+	$(BIN)/python bench/speedtest.py
 
 check: setup constants  ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

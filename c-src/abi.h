@@ -58,6 +58,14 @@ typedef struct wsq_column {
   uint32_t null_count;
 } wsq_column;
 
+/* What is found together with the SHARED lock. */
+typedef struct wsq_begin_block {
+  uint32_t known; /* 1: there is neither journal nor WAL, and the rest is filled; 0: the lock is all there is */
+  uint32_t unused;
+  int64_t size;        /* of the file */
+  uint8_t counter[16]; /* its bytes 24 to 39 */
+} wsq_begin_block;
+
 #define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
 AT(wsq_status_block, rc, 0);
 AT(wsq_status_block, extended, 4);
@@ -94,6 +102,10 @@ AT(wsq_column, payload_size, 20);
 AT(wsq_column, nulls, 24);
 AT(wsq_column, null_count, 28);
 _Static_assert(sizeof(wsq_column) == 32, "wsq_column");
+AT(wsq_begin_block, known, 0);
+AT(wsq_begin_block, size, 8);
+AT(wsq_begin_block, counter, 16);
+_Static_assert(sizeof(wsq_begin_block) == 32, "wsq_begin_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 
@@ -103,6 +115,8 @@ enum { SHM_NONE = 0, SHM_READ = 1, SHM_WRITE = 2 };
 /* Imports that WASI lacks. */
 #define IMPORT(name) __attribute__((import_module("wasqlite"), import_name(#name)))
 IMPORT(file_lock) int wsq_host_file_lock(uint32_t fd, int level);
+IMPORT(file_begin) int wsq_host_file_begin(uint32_t fd, const char *journal, uint32_t journal_size, const char *wal,
+                                           uint32_t wal_size, wsq_begin_block *out);
 IMPORT(file_unlock) int wsq_host_file_unlock(uint32_t fd, int level);
 IMPORT(file_check_reserved) int wsq_host_file_check_reserved(uint32_t fd, uint32_t *out);
 IMPORT(shm_page_size) uint32_t wsq_host_shm_page_size(void);

@@ -37,6 +37,15 @@ int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync);
 int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *result);
 int vfs_full_pathname(sqlite3_vfs *vfs, const char *path, int capacity, char *out);
 
+const char *vfs_relative(const char *path); /* to the root: without leading slashes */
+
+/* vfs_begin.c: answers that came with the SHARED lock; what returns an int tells whether there was one */
+int vfs_begin(vfs_file *f); /* takes the SHARED lock: a result code */
+void vfs_begin_forget(const vfs_file *f);
+int vfs_begin_absent(const char *path);
+int vfs_begin_read(const vfs_file *f, void *out, int size, sqlite3_int64 offset);
+int vfs_begin_size(const vfs_file *f, sqlite3_int64 *out);
+
 /* vfs_open.c */
 int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *out_flags);
 

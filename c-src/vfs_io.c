@@ -18,6 +18,7 @@ static int close_file(sqlite3_file *file) {
   vfs_file *f = (vfs_file *)file;
   vfs_shm_unmap(file, 0); /* SQLite has done it, unless opening failed half-way */
   vfs_unlock(file, SQLITE_LOCK_NONE);
+  vfs_begin_forget(f);
   int e = __wasi_fd_close((__wasi_fd_t)f->fd);
   memset(f, 0, sizeof *f);
   /* After a failed close the descriptor is gone all the same; there is nothing that SQLite could do. */
@@ -36,6 +37,7 @@ static int read_file(sqlite3_file *file, void *out, int size, sqlite3_int64 offs
   vfs_file *f = (vfs_file *)file;
   uint8_t *to = out;
   size_t left = (size_t)size;
+  if (vfs_begin_read(f, out, size, offset)) return SQLITE_OK;
   while (left > 0) {
     __wasi_iovec_t vector = {.buf = to, .buf_len = left};
     __wasi_size_t got = 0;
@@ -105,6 +107,7 @@ static int sync_file(sqlite3_file *file, int flags) {
 
 static int file_size(sqlite3_file *file, sqlite3_int64 *out) {
   vfs_file *f = (vfs_file *)file;
+  if (vfs_begin_size(f, out)) return SQLITE_OK;
   __wasi_filestat_t stat;
   int e = __wasi_fd_filestat_get((__wasi_fd_t)f->fd, &stat);
   if (e) return failed(f, e, SQLITE_IOERR_FSTAT);

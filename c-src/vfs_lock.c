@@ -8,7 +8,8 @@ int vfs_lock(sqlite3_file *file, int level) {
   vfs_file *f = (vfs_file *)file;
   if (!f->is_main || f->level >= level) return SQLITE_OK;
   if (level > SQLITE_LOCK_SHARED && f->level >= SQLITE_LOCK_SHARED && vfs_shm_is_shared(f)) return SQLITE_BUSY;
-  int rc = wsq_host_file_lock(f->fd, level);
+  vfs_begin_forget(f);
+  int rc = level == SQLITE_LOCK_SHARED ? vfs_begin(f) : wsq_host_file_lock(f->fd, level);
   if (rc == SQLITE_OK) {
     f->level = (uint8_t)level;
   } else if (level == SQLITE_LOCK_EXCLUSIVE && f->level >= SQLITE_LOCK_RESERVED) {
@@ -22,6 +23,7 @@ int vfs_lock(sqlite3_file *file, int level) {
 int vfs_unlock(sqlite3_file *file, int level) {
   vfs_file *f = (vfs_file *)file;
   if (!f->is_main || f->level <= level) return SQLITE_OK;
+  vfs_begin_forget(f);
   int rc = wsq_host_file_unlock(f->fd, level);
   /* SQLite takes a file for unlocked even after a failed unlock to NONE. */
   if (rc == SQLITE_OK || level == SQLITE_LOCK_NONE) f->level = (uint8_t)level;

@@ -10,7 +10,7 @@
 /* Every path is relative to this preopened descriptor, which is the root directory. */
 enum { ROOT = 3 };
 
-static const char *relative(const char *path) {
+const char *vfs_relative(const char *path) {
   while (*path == '/') path++;
   return *path ? path : ".";
 }
@@ -25,14 +25,14 @@ int vfs_path_open(const char *path, int flags, int create, int exclusive, uint32
   __wasi_oflags_t oflags = (create ? __WASI_OFLAGS_CREAT : 0) | (exclusive ? __WASI_OFLAGS_EXCL : 0);
   __wasi_rights_t rights = read_rights | (flags & SQLITE_OPEN_READWRITE ? write_rights : 0);
   __wasi_fd_t opened = 0;
-  int e = __wasi_path_open(ROOT, 0, relative(path), oflags, rights, 0, 0, &opened);
+  int e = __wasi_path_open(ROOT, 0, vfs_relative(path), oflags, rights, 0, 0, &opened);
   *fd = (uint32_t)opened;
   return e;
 }
 
 int vfs_path_identity(const char *path, uint64_t *device, uint64_t *inode) {
   __wasi_filestat_t stat;
-  int e = __wasi_path_filestat_get(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, relative(path), &stat);
+  int e = __wasi_path_filestat_get(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, vfs_relative(path), &stat);
   if (e) return e;
   *device = stat.dev;
   *inode = stat.ino;
@@ -40,7 +40,7 @@ int vfs_path_identity(const char *path, uint64_t *device, uint64_t *inode) {
 }
 
 static int open_directory(const char *path, __wasi_fd_t *fd) {
-  return __wasi_path_open(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, relative(path), __WASI_OFLAGS_DIRECTORY, read_rights, 0, 0,
+  return __wasi_path_open(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, vfs_relative(path), __WASI_OFLAGS_DIRECTORY, read_rights, 0, 0,
                           fd);
 }
 
@@ -60,7 +60,7 @@ int vfs_sync_parent(const char *path) {
   return SQLITE_IOERR_DIR_FSYNC;
 }
 
-int vfs_unlink(const char *path) { return __wasi_path_unlink_file(ROOT, relative(path)); }
+int vfs_unlink(const char *path) { return __wasi_path_unlink_file(ROOT, vfs_relative(path)); }
 
 int vfs_temporary_name(char *out, int capacity) {
   static const char prefix[] = "/etilqs_";
@@ -121,10 +121,14 @@ int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *result) {
     *result = can_write(path);
     return SQLITE_OK;
   }
+  if (vfs_begin_absent(path)) {
+    *result = 0;
+    return SQLITE_OK;
+  }
   /* An empty regular file counts as missing: an empty journal or WAL has nothing to say. That a file is not there must be
    * certain, since it may be the hot journal: any other failure is an error, and not taken for an absent file. */
   __wasi_filestat_t stat;
-  int e = __wasi_path_filestat_get(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, relative(path), &stat);
+  int e = __wasi_path_filestat_get(ROOT, __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, vfs_relative(path), &stat);
   if (e == __WASI_ERRNO_IO || e == __WASI_ERRNO_FAULT || e == __WASI_ERRNO_NOMEM || e == __WASI_ERRNO_BADF) {
     vfs_failed(e);
     return SQLITE_IOERR_ACCESS;

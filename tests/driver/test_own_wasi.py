@@ -34,6 +34,7 @@ class NoFiles(HostFiles):
 
         return [
             HostFunction("wasqlite", "file_lock", "ii", "i", unlocked("lock")),
+            HostFunction("wasqlite", "file_begin", "iiiiii", "i", unlocked("begin")),
             HostFunction("wasqlite", "file_unlock", "ii", "i", unlocked("unlock")),
             HostFunction("wasqlite", "file_check_reserved", "ii", "i", unlocked("check")),
             HostFunction("wasqlite", "shm_page_size", "", "i", unlocked("shm_page_size")),

@@ -226,3 +226,42 @@ def test_one_object_serves_one_guest() -> None:
     with pytest.raises(RuntimeError):
         host.functions(Memory.over(bytearray(10)))
     host.close()
+
+
+@pytest.mark.parametrize(
+    ("journal", "wal", "known"),
+    [(None, None, 1), (b"", b"", 1), (b"x", None, 0), (None, b"x", 0)],
+    ids=["absent", "empty", "journal", "wal"],
+)
+def test_begin_locks_and_answers_only_without_journal_and_wal(
+    guests: Callable[[], Guest], database: Path, journal: bytes | None, wal: bytes | None, known: int
+) -> None:
+    guest = guests()
+    fd = guest.open(database)
+    paths = [Path(f"{database}-journal"), Path(f"{database}-wal")]
+    for path, content in zip(paths, (journal, wal), strict=True):
+        if content is not None:
+            path.write_bytes(content)
+    words: list[int] = []
+    for number, path in enumerate(paths):
+        name = bytes(path)[1:]
+        guest.memory.write(number * 4096, name)
+        words += [number * 4096, len(name)]
+    guest.memory.write(OUT, bytes(32))
+    assert guest.call("file_begin", fd, *words, OUT) == SQLITE_OK
+    found = struct.unpack("<IIq16s", guest.memory.read(OUT, 32))
+    content = database.read_bytes()
+    assert found == ((1, 0, len(content), content[24:40]) if known else (0, 0, 0, bytes(16)))
+    other = guests()
+    again = other.open(database)
+    assert other.call("file_lock", again, SHARED) == SQLITE_OK
+    assert other.call("file_lock", again, RESERVED) == SQLITE_OK
+    assert other.call("file_lock", again, EXCLUSIVE) == SQLITE_BUSY, "the SHARED lock is held"
+    assert guest.call("file_begin", 77, *words, OUT) == SQLITE_IOERR_LOCK
+
+
+def test_begin_with_addresses_outside_of_memory_only_locks(guests: Callable[[], Guest], database: Path) -> None:
+    guest = guests()
+    fd = guest.open(database)
+    assert guest.call("file_begin", fd, 1 << 31, 10, 0, 10, OUT) == SQLITE_OK
+    assert guest.call("file_begin", fd, 0, 1, 0, 1, (1 << 32) - 4) == SQLITE_OK

@@ -12,7 +12,7 @@ from wasqlite.bridge.wasi import Preopen, WasiFiles, poll
 from wasqlite.bridge.wasi.errno import EFAULT, EIO, ENAMETOOLONG, EOVERFLOW, EXPECTED, WasiError, answer
 from wasqlite.bridge.wasi.layout import PATH_MAX
 from wasqlite.capi.status import Cause
-from wasqlite.vfs import failures, locks, paths
+from wasqlite.vfs import begin, failures, locks, paths
 from wasqlite.vfs.clock import TM, local_time
 from wasqlite.vfs.locks import (
     SQLITE_BUSY,
@@ -66,6 +66,7 @@ class HostFiles:
             *self._files.functions(),
             *poll.functions(memory),
             host("file_lock", "ii", self.file_lock, SQLITE_IOERR_LOCK),
+            host("file_begin", "iiiiii", begin.function(memory, self._files, self._locks), SQLITE_IOERR_LOCK),
             host("file_unlock", "ii", self.file_unlock, SQLITE_IOERR_UNLOCK),
             host("file_check_reserved", "ii", self.file_check_reserved, SQLITE_IOERR_CHECKRESERVEDLOCK),
             host("shm_page_size", "", shm.page_size, 0),

@@ -112,22 +112,24 @@ class WasiFiles:
 
     def path_filestat_get(self, fd: int, lookup: int, path: int, size: int, out: int) -> int:
         """The attributes of what a path names."""
-        memory = self._memory
         try:
-            directory = self._table.directory(fd)
-            name = guest_path(memory, path, size)
-            follow = bool(lookup & LOOKUP_FOLLOW)
-            if directory.confined:
-                with resolved(directory, name, follow) as (parent, last):
-                    found = os.stat(last, dir_fd=parent, follow_symlinks=False)
-            else:  # once per read transaction, to look for a hot journal
-                found = os.stat(name, dir_fd=directory.host, follow_symlinks=follow)
-            FILESTAT.pack_into(memory.span(out, FILESTAT.size), 0, *transfer.filestat(found))
+            found = self.status(fd, path, size, bool(lookup & LOOKUP_FOLLOW))
+            FILESTAT.pack_into(self._memory.span(out, FILESTAT.size), 0, *transfer.filestat(found))
             return SUCCESS
         except FileNotFoundError:
             return ENOENT  # an answer, and no failure: a missing journal is the rule
         except EXPECTED as error:
             return self.failures.on_path("path_filestat_get", error, fd, path, size)
+
+    def status(self, fd: int, path: int, size: int, follow: bool = True) -> os.stat_result:
+        """The same for another host function. Raises what ``errno.EXPECTED`` lists."""
+        directory = self._table.directory(fd)
+        name = guest_path(self._memory, path, size)
+        if directory.confined:
+            with resolved(directory, name, follow) as (parent, last):
+                return os.stat(last, dir_fd=parent, follow_symlinks=False)
+        # The kernel may resolve it: once per read transaction, to look for a hot journal.
+        return os.stat(name, dir_fd=directory.host, follow_symlinks=follow)
 
     def path_unlink_file(self, fd: int, path: int, size: int) -> int:
         """Delete a file.
