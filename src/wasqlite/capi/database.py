@@ -121,9 +121,9 @@ class Database:
         self.sandbox.drain()
 
     def wait_turn(self, failure: Failure, since: float | None) -> float | None:
-        """Let others have the instance for a moment after SQLITE_BUSY, if the busy handler has time left: when it began.
+        """Let others have the instance for a moment after SQLITE_BUSY: when the waiting began.
 
-        None: do not try again. The lock, which the caller holds, is free while it waits.
+        None: do not try again, the busy handler's time is up. The lock, which the caller holds, is free meanwhile.
         """
         asked = self.interrupt.asked
         # Inside a callback the guest is on the stack: nobody else may enter.

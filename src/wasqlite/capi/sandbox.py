@@ -33,7 +33,7 @@ class HostSide(Protocol):
 
 
 class Handle:
-    """A ``sqlite3*`` and its ``sqlite3_stmt*``; it outlives a ``Database`` that was dropped until the guest closes it."""
+    """A ``sqlite3*`` and its ``sqlite3_stmt*``; it outlives a dropped ``Database`` until the guest closes it."""
 
     __slots__ = ("address", "database", "statements")
 
