@@ -284,7 +284,8 @@ class Connection:
             raise ProgrammingError("Cannot close a connection from inside one of its own callbacks.")
         self._database = None
         self._kept = {}
-        del self._cache
+        # Empty, and of no use: another thread may be about to look for its statement there.
+        self._cache = StatementCache(database, 0)
         try:
             if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
                 self._control(database, "ROLLBACK")

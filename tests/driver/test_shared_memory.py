@@ -147,7 +147,7 @@ def test_memdb_writers_in_many_threads_wait_for_each_other(connect: Connect) -> 
             con = wasqlite.connect(MEMDB, uri=True, timeout=LONG, isolation_level=None)
             for n in range(30):
                 con.execute("begin immediate")
-                con.execute("update t set a = a + 1")
+                con.execute("update t set a = a + 1 where rowid = 1")
                 if n % 3 == number % 3:
                     time.sleep(0.001)
                 con.execute("commit")
@@ -212,7 +212,8 @@ def test_poisoned_sandbox_stops_all_its_connections(connect: Connect, uri: str) 
 @URIS
 def test_shared_connections_in_a_forked_child(tmp_path: Path, connect: Connect, uri: str) -> None:
     one, two = filled(connect, uri)
-    one.execute("attach ? as f", (str(tmp_path / "x.db"),))
+    # An attached database has the VFS of the main one unless told.
+    one.execute("attach ? as f", (f"file:{tmp_path}/x.db?vfs=wasqlite",))
     one.execute("create table f.u(a)")
     one.execute("insert into f.u values(1)")
     with warnings.catch_warnings():

@@ -69,8 +69,8 @@ class Database:
         self.instance = instance = sandbox.instance
         self.dropped = sandbox.dropped
         self.progress = sandbox.progress
-        self.put = sandbox.put
-        self.reserve = sandbox.reserve
+        self.put: Callable[[bytes], int] = sandbox.put
+        self.reserve: Callable[[int], int] = sandbox.reserve
         self.memory = instance.memory
         self.lock = sandbox.lock
         self._state = instance.state
@@ -178,6 +178,7 @@ class Database:
             self.closed = True
             # A thread that waits for the lock with a statement in its hand must not get into the guest with it.
             self.call_prepare = self.call_execute = self.call_execute_many = self.call_fetch = _refuse
+            self.put = self.reserve = _refuse
             sandbox = self.sandbox
             try:
                 if self.instance.dead is None:
@@ -191,8 +192,6 @@ class Database:
                 sandbox.handles.discard(self._entry)
                 if not sandbox.handles:
                     sandbox.close()
-                else:
-                    sandbox.turns.notify_all()
 
     def prepare(self, sql: bytes, flags: int = 0) -> tuple[Statement, int, Failure | None]:
         """Compile the first statement of ``sql``: it (without a handle if there was none) and the offset of the rest.
