@@ -22,7 +22,7 @@ int wsq_script(sqlite3 *db, const char *sql, int nbytes) {
       call_capture(call, db, rc);
     }
     sqlite3_finalize(stmt);
-    rest = tail;
+    if (rc == SQLITE_OK) rest = tail; /* after an error: the statement that failed, so that it can be tried again */
   }
   wsq_block.tail = (uint32_t)(rest - sql);
   return call_end(call, db, rc);

@@ -92,7 +92,14 @@ def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, Exc
         left, left_size, _ = _execute(query, rows[:half])
         right, right_size, _ = _execute(query, rows[half : batch.rows])
         return left + right, left_size + right_size, unsuitable
-    status, failure = query.statement.execute_many(batch)
-    if failure is not None:
-        raise from_failure(failure)
-    return status.changes_sum, batch.size, unsuitable
+    changes = done = 0
+    while True:
+        status, failure = query.statement.execute_many(batch)
+        changes += status.changes_sum
+        if failure is None:
+            return changes, batch.size, unsuitable
+        if not (status.rows and query.statement.database.interrupt.asked):
+            raise from_failure(failure)
+        # Rows were done before one found the database busy. What is left has a turn of its own, and its own wait.
+        done += status.rows
+        batch = encode(rows[done : done + batch.rows - status.rows], query.statement.parameters)

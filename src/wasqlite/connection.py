@@ -10,14 +10,15 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from wasqlite import arguments, exceptions, transactions
+from wasqlite import arguments, exceptions, shared_memory, transactions
 from wasqlite._compat import WARN_UNCLOSED
-from wasqlite.bridge import BridgeError
+from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
 from wasqlite.capi.database import Database
 from wasqlite.cursor import Cursor
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.statement_cache import StatementCache
+from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Connection:
         "_isolation_level",
         "_kept",
         "_thread",
+        "_uri",
         "row_factory",
         "text_factory",
     )
@@ -62,6 +64,7 @@ class Connection:
     _isolation_level: str | None
     _kept: dict[str, Statement]
     _thread: int | None
+    _uri: bool
     row_factory: Any
     text_factory: Any
 
@@ -78,6 +81,7 @@ class Connection:
         self._thread = get_ident() if given.check_same_thread else None
         self._isolation_level = given.isolation_level
         self._autocommit = given.autocommit
+        self._uri = given.uri
         self._cache = StatementCache(database, given.cached_statements)
         self._kept = {}
         self.row_factory: Any = None
@@ -164,6 +168,11 @@ class Connection:
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
         return cursor
+
+    def _check_attach(self, database: Database, sql: str, parameters: Any = ()) -> None:
+        """Refuse to attach shared memory where it would not be shared."""
+        if self._uri and not database.sandbox.shared:
+            shared_memory.refuse_attach(sql, parameters)
 
     # -- transactions ------------------------------------------------------------------------------------------
 
@@ -275,7 +284,8 @@ class Connection:
             raise ProgrammingError("Cannot close a connection from inside one of its own callbacks.")
         self._database = None
         self._kept = {}
-        del self._cache
+        # Empty, and of no use: another thread may be about to look for its statement there.
+        self._cache = StatementCache(database, 0)
         try:
             if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
                 self._control(database, "ROLLBACK")
@@ -322,12 +332,19 @@ class Connection:
 
 def _open(path: bytes, given: arguments.Arguments) -> Database:
     flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | (SQLITE_OPEN_URI if given.uri else 0)
+    shared = given.uri and names_shared_memory(path)
     try:
-        database = Database(HostFiles())
+        database = Database(shared_memory.sandbox() if shared else HostFiles())
+    except InstanceClosed:
+        return _open(path, given)  # the last connection in the shared sandbox was closed just now
     except BridgeError as error:
         raise exceptions.InternalError(f"The SQLite sandbox cannot be started: {error}") from error
     try:
-        failure = database.open(path, flags)
+        try:
+            failure = database.open(path, flags)
+        except InstanceClosed:
+            database.close()
+            return _open(path, given)
         if failure is not None:
             raise from_failure(failure)
         # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.

@@ -131,6 +131,8 @@ class Cursor:
                 if query.is_dml:
                     self._connection._begin_for(database, True)
                 data = packed(query, parameters)
+                if query.attaches:
+                    self._connection._check_attach(database, sql, parameters)
                 if query.statement.handle:
                     status = self._run(query, data)
                     self._lastrowid = status.last_rowid
@@ -234,6 +236,8 @@ class Cursor:
             raise ValueError("embedded null character")
         database = self._check()
         encoded = encode_sql(database, sql_script)
+        if "attach" in sql_script.lower():
+            self._connection._check_attach(database, sql_script)
         self._connection._commit_before_script(database)
         try:
             failure = database.script(encoded)[1]

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, NoReturn
 
-from wasqlite.bridge import ForkedInstance
+from wasqlite.bridge import ForkedInstance, InstanceClosed, ReentryError
 from wasqlite.capi import constants
 
 if TYPE_CHECKING:
@@ -140,6 +140,14 @@ def raise_unusable(error: BridgeError) -> NoReturn:
         raise ProgrammingError(
             "This connection was opened before fork(), in the parent process, and cannot be used in the child. "
             "Open a new one here."
+        ) from error
+    if isinstance(error, InstanceClosed):
+        # By another thread, between our look at the connection and the call.
+        raise ProgrammingError("Cannot operate on a closed database.") from error
+    if isinstance(error, ReentryError):
+        raise ProgrammingError(
+            "The connection's SQLite is in the middle of another call, and cannot be used from a signal handler or "
+            "callback that interrupts it."
         ) from error
     raise InternalError(
         f"The SQLite sandbox of this connection stopped and cannot be used any more: {error}"

@@ -19,11 +19,12 @@ Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 class Query:
     """A statement with what the driver knows about it."""
 
-    __slots__ = ("_names", "description", "has_names", "is_dml", "parameters", "reprepared", "statement")
+    __slots__ = ("_names", "attaches", "description", "has_names", "is_dml", "parameters", "reprepared", "statement")
 
     def __init__(self, statement: Statement, sql: str) -> None:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
+        self.attaches = sqltext.is_attach(sql)
         self.description = _describe(statement.names)
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters

@@ -119,7 +119,7 @@ def test_dropped_statements_are_queued_and_finalized(database: Database) -> None
     statement, _, _ = database.prepare(b"select 1")
     handle = statement.handle
     del statement
-    assert list(database.dropped) == [handle]
+    assert [address for address, _ in database.dropped] == [handle]
     database.settle()
     assert not database.dropped
     assert handle not in database._statements

@@ -1,74 +1,44 @@
-"""A ``sqlite3*``: one guest instance with one open database, its status and its input buffer."""
+"""A ``sqlite3*``: an open database in a guest instance, its status and its calls."""
 
 from __future__ import annotations
 
-import os
-import weakref
-from collections import deque
-from collections.abc import Iterable
-from threading import RLock
-from typing import Protocol
+import time
+from collections.abc import Callable
+from typing import NoReturn
 
-from wasqlite.bridge import BridgeError, ForkedInstance, HostFunction, Memory
+from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi import status
-from wasqlite.capi.constants import SQLITE_DONE, SQLITE_LIMIT_SQL_LENGTH, SQLITE_NOMEM, SQLITE_OK, SQLITE_ROW
+from wasqlite.capi.constants import (
+    SQLITE_BUSY,
+    SQLITE_DONE,
+    SQLITE_LIMIT_SQL_LENGTH,
+    SQLITE_NOMEM,
+    SQLITE_OK,
+    SQLITE_ROW,
+)
 from wasqlite.capi.library import library
 from wasqlite.capi.progress import Interrupt
+from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
 from wasqlite.capi.statement import Statement
-from wasqlite.capi.status import WAL_DATABASE, Cause, Failure, Status
-
-
-class HostSide(Protocol):
-    """What serves the guest's imports: files, locks, clocks."""
-
-    def functions(self, memory: Memory) -> Iterable[HostFunction]:
-        """The host functions of the instance that has this memory."""
-
-    def cause(self, code: int, number: int) -> Cause | None:
-        """What failed on this side when a call ended with the result code ``code`` and the WASI errno ``number``."""
-
-    def close(self) -> None:
-        """Give back everything that is held, without entering the guest."""
-
-    def abandon(self) -> None:
-        """The same in a forked child, where it is the parent's."""
-
+from wasqlite.capi.status import WAL_DATABASE, Failure, Status
 
 _SUCCESS = (SQLITE_OK, SQLITE_ROW, SQLITE_DONE)
 _OUT_OF_MEMORY = Failure(SQLITE_NOMEM, "out of memory")
-_FIRST_BUFFER = 4096
-
-
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    # A thread that was inside at the fork does not exist in the child, where its lock would never be released. Nothing
-    # is lost with the lock: the instance takes no more calls there.
-    for database in list(_databases):
-        database.lock = RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.1
 
 
 class Database:
-    """Owns the instance and everything in it.
+    """A connection to a database. It has an instance of its own, or shares one with others: see ``Sandbox``.
 
-    Operations hold ``lock`` from writing their input to reading their output. Finalisers never enter the guest: they
-    append to ``dropped`` (a handle to finalize, or a ``Statement`` to reset), and the next operation drains it.
+    Operations hold ``lock`` from writing their input to reading their output.
     """
 
     __slots__ = (
         "__weakref__",
-        "_buffer_at",
-        "_buffer_size",
+        "_entry",
         "_handle",
-        "_host",
         "_state",
         "_statements",
-        "call_buffer",
         "call_execute",
         "call_execute_many",
         "call_fetch",
@@ -79,23 +49,30 @@ class Database:
         "interrupt",
         "lock",
         "memory",
+        "progress",
+        "put",
+        "reserve",
+        "sandbox",
         "sql_length",
         "status",
         "status_at",
     )
 
-    def __init__(self, host: HostSide) -> None:
-        """A fresh instance over ``host``; it belongs to the database from now on."""
+    def __init__(self, home: HostSide | Sandbox) -> None:
+        """In a sandbox that there is, or in a fresh one over a host side, which belongs to it from now on."""
         self.closed = False
-        self.dropped: deque[int | Statement] = deque()
         self.interrupt = Interrupt()
-        self._host = host
-        self._statements: set[int] = set()
         self._handle = 0
-        self.instance = instance = library().open(hosts=[host.functions, self.interrupt.functions])
-        self.interrupt.parked = instance.parked
+        self._entry = Handle(self)
+        self._statements = self._entry.statements
+        self.sandbox = sandbox = home if isinstance(home, Sandbox) else Sandbox(home, library())
+        self.instance = instance = sandbox.instance
+        self.dropped = sandbox.dropped
+        self.progress = sandbox.progress
+        self.put: Callable[[bytes], int] = sandbox.put
+        self.reserve: Callable[[int], int] = sandbox.reserve
         self.memory = instance.memory
-        self.lock = instance.lock
+        self.lock = sandbox.lock
         self._state = instance.state
         function = instance.function
         # What may wait for a lock or run long gives the GIL up.
@@ -103,55 +80,25 @@ class Database:
         self.call_execute = function("wsq_execute")
         self.call_execute_many = function("wsq_execute_many")
         self.call_fetch = function("wsq_fetch")
-        self.call_buffer = function("wsq_buffer", hold_gil=True)
         self.status_at: int = function("wsq_status", hold_gil=True)()
         self.status: Status = status.read(self.memory.view, self.status_at)
         self.sql_length = 0
-        self._buffer_at = 0
-        self._buffer_size = 0
-        _databases.add(self)
 
     def __del__(self) -> None:
-        # Without close(): the host's descriptors are closed and the guest is dropped, as if the process had died.
-        if getattr(self, "instance", None) is not None and not self.closed:
+        # Without close(): the next operation of another connection in the sandbox closes the handle. If there is no
+        # other, the sandbox goes with it.
+        if not self.closed:
             self.closed = True
-            self._release()
+            if self._handle:
+                self.dropped.append(self._entry)
 
-    def _release(self) -> None:
-        if isinstance(self.instance.dead, ForkedInstance):
-            self._host.abandon()
-        else:
-            self._host.close()
+    def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
+        """The instance's function, unless this database was closed. Hold the lock."""
+        if self.closed:
+            _refuse()
+        return self.instance.function(name, hold_gil=hold_gil)
 
     # -- input and output --------------------------------------------------------------------------------------
-
-    def put(self, data: bytes) -> int:
-        """Write ``data`` into the input buffer: its address. Hold the lock."""
-        size = len(data)
-        # A call from inside a callback has a buffer of its own, which is not to be remembered.
-        if size > self._buffer_size or self._state.depth:
-            address = self.reserve(size)
-            self.memory.write(address, data)
-        else:
-            address = self._buffer_at
-            self.memory.view[address : address + size] = data
-        return address
-
-    def reserve(self, size: int) -> int:
-        """The address of an input buffer of ``size`` bytes. Hold the lock."""
-        if self._state.depth:
-            address: int = self.call_buffer(size)
-        elif size <= self._buffer_size:
-            return self._buffer_at
-        else:
-            size = max(size, _FIRST_BUFFER)
-            self._buffer_size = 0
-            address = self._buffer_at = self.call_buffer(size)
-            if address:
-                self._buffer_size = size
-        if not address:
-            raise MemoryError(f"the guest has no {size} bytes left for its input")
-        return address
 
     def finish(self) -> tuple[Status, Failure | None]:
         """Read what the call that just returned left behind. Hold the lock."""
@@ -168,21 +115,30 @@ class Database:
             found.error_offset,
             found.system_errno,
             bool(found.flags & WAL_DATABASE),
-            self._host.cause(code, found.system_errno),
+            self.sandbox.cause(code, found.system_errno),
         )
 
     def drain(self) -> None:
-        """Finalize and reset what finalisers have queued. Hold the lock."""
-        dropped = self.dropped
-        while dropped:
-            item = dropped.popleft()
-            if isinstance(item, Statement):
-                if item.active:
-                    item.reset()
-            elif item in self._statements:
-                self._statements.discard(item)
-                self.instance.function("wsq_finalize", hold_gil=False)(item)
-                self.finish()
+        """Finalize, reset and close what finalisers have queued. Hold the lock."""
+        self.sandbox.drain()
+
+    def wait_turn(self, failure: Failure, since: float | None) -> float | None:
+        """Let others have the instance for a moment after SQLITE_BUSY: when the waiting began.
+
+        None: do not try again, the busy handler's time is up. The lock, which the caller holds, is free meanwhile.
+        """
+        asked = self.interrupt.asked
+        # Inside a callback the guest is on the stack: nobody else may enter.
+        if not asked or failure.code & 0xFF != SQLITE_BUSY or self._state.depth or self.interrupt.requested:
+            return None
+        now = time.monotonic()
+        if since is None:
+            since = now
+        left = since + asked / 1e9 - now
+        if left <= 0:
+            return None
+        self.sandbox.turns.wait(min(max(now - since, _SHORTEST_WAIT), _LONGEST_WAIT, left))
+        return since
 
     def inside(self) -> bool:
         """Whether this thread is in a guest call of the database, that is, in one of its callbacks."""
@@ -202,49 +158,63 @@ class Database:
         https://sqlite.org/c3ref/open.html
         """
         with self.lock:
-            self.instance.function("wsq_open")(self.put(path + b"\0"), flags, 0)
+            if self.dropped:
+                self.drain()
+            self.function("wsq_open")(self.put(path + b"\0"), flags, 0)
             found, failure = self.finish()
-            self._handle = found.handle
+            self._handle = self._entry.address = found.handle
+            if found.handle:
+                self.sandbox.handles.add(self._entry)
             if failure is None:
                 self.sql_length = self.limit(SQLITE_LIMIT_SQL_LENGTH)
             return _OUT_OF_MEMORY if failure is not None and not found.handle else failure
 
     def close(self) -> None:
-        """Finalize all statements, close the database and throw the instance away; whatever fails, it is closed.
+        """Finalize all statements and close the database, with its sandbox if it was the last one in it.
 
-        https://sqlite.org/c3ref/close.html
+        Whatever fails, it is closed. https://sqlite.org/c3ref/close.html
         """
-        if self.closed:
-            return
         with self.lock:
+            if self.closed:
+                return
             self.closed = True
-            instance = self.instance
+            # A thread that waits for the lock with a statement in its hand must not get into the guest with it.
+            self.call_prepare = self.call_execute = self.call_execute_many = self.call_fetch = _refuse
+            self.put = self.reserve = _refuse
+            sandbox = self.sandbox
             try:
-                if instance.dead is None and self._handle:
-                    finalize = instance.function("wsq_finalize")
-                    while self._statements:
-                        finalize(self._statements.pop())
-                    instance.function("wsq_close")(self._handle)
+                if self.instance.dead is None:
+                    sandbox.close_handle(self._entry)
+                    if sandbox.handles:
+                        sandbox.drain()
             except BridgeError:
                 pass  # poisoned or forked: it is thrown away all the same
             finally:
                 self._handle = 0
-                try:
-                    instance.close()
-                finally:
-                    self._release()
+                sandbox.handles.discard(self._entry)
+                if not sandbox.handles:
+                    sandbox.close()
 
     def prepare(self, sql: bytes, flags: int = 0) -> tuple[Statement, int, Failure | None]:
         """Compile the first statement of ``sql``: it (without a handle if there was none) and the offset of the rest.
 
         https://sqlite.org/c3ref/prepare.html
         """
+        since: float | None = None
         with self.lock:
-            if self.dropped:
-                self.drain()
-            address = self.put(sql + b"\0")
-            self.call_prepare(self._handle, address, len(sql) + 1, flags)
-            found, failure = self.finish()
+            while True:
+                if self.dropped:
+                    self.drain()
+                address = self.put(sql + b"\0")
+                self.interrupt.asked = 0
+                outer, self.progress.running = self.progress.running, self.interrupt
+                try:
+                    self.call_prepare(self._handle, address, len(sql) + 1, flags)
+                finally:
+                    self.progress.running = outer
+                found, failure = self.finish()
+                if failure is None or (since := self.wait_turn(failure, since)) is None:
+                    break
             if failure is None and found.stmt:
                 self._statements.add(found.stmt)
             return Statement(self, found), found.tail, failure
@@ -254,26 +224,46 @@ class Database:
 
         https://sqlite.org/c3ref/exec.html
         """
+        since: float | None = None
+        start = 0
         with self.lock:
-            if self.dropped:
-                self.drain()
-            address = self.put(sql + b"\0")
-            self.instance.function("wsq_script")(self._handle, address, len(sql))
-            return self.finish()
+            self.interrupt.requested = 0
+            while True:
+                if self.dropped:
+                    self.drain()
+                address = self.put(sql[start:] + b"\0")
+                self.interrupt.asked = 0
+                outer, self.progress.running = self.progress.running, self.interrupt
+                try:
+                    self.function("wsq_script")(self._handle, address, len(sql) - start)
+                finally:
+                    self.progress.running = outer
+                found, failure = self.finish()
+                if failure is None or (since := self.wait_turn(failure, since)) is None:
+                    return found, failure
+                if found.tail:
+                    start += found.tail  # what came before is done
+                    since = None
 
     def busy_timeout(self, milliseconds: int) -> None:
         """Wait that long for locks before SQLITE_BUSY.
 
         https://sqlite.org/c3ref/busy_timeout.html
         """
-        self.instance.function("sqlite3_busy_timeout", hold_gil=True)(self._handle, milliseconds)
+        with self.lock:
+            self.function("sqlite3_busy_timeout", hold_gil=True)(self._handle, milliseconds)
 
     def limit(self, category: int, value: int = -1) -> int:
         """Set a run-time limit (negative: only ask) and return its former value, -1 if there is no such category.
 
         https://sqlite.org/c3ref/limit.html
         """
-        former: int = self.instance.function("sqlite3_limit", hold_gil=True)(self._handle, category, value)
-        if category == SQLITE_LIMIT_SQL_LENGTH and value >= 0:
-            self.sql_length = self.limit(category)
+        with self.lock:
+            former: int = self.function("sqlite3_limit", hold_gil=True)(self._handle, category, value)
+            if category == SQLITE_LIMIT_SQL_LENGTH and value >= 0:
+                self.sql_length = self.limit(category)
         return former - (former >> 31 << 32)  # the bridge returns i32 unsigned
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise InstanceClosed("this database was closed")

@@ -38,7 +38,7 @@ class Statement:
 
     def __del__(self) -> None:
         if self.handle:
-            self.database.dropped.append(self.handle)
+            self.database.dropped.append((self.handle, self.database._entry))
 
     def _names(self, found: Status) -> list[str]:
         try:
@@ -88,17 +88,28 @@ class Statement:
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
+        progress = database.progress
+        interrupt = database.interrupt
+        since: float | None = None
         with database.lock:
-            if database.dropped:
-                database.drain()
-            address = database.put(packed) if count else 0
-            database.interrupt.requested = 0
-            try:
-                database.call_execute(self.handle, address, count, max_rows, max_bytes)
-            except BaseException:
-                self._abandon()
-                raise
-            return self._result(max_rows, raw)
+            interrupt.requested = 0
+            while True:
+                if database.dropped:
+                    database.drain()
+                address = database.put(packed) if count else 0
+                interrupt.asked = 0
+                outer = progress.running
+                progress.running = interrupt
+                try:
+                    database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                except BaseException:
+                    self._abandon()
+                    raise
+                finally:
+                    progress.running = outer
+                result = self._result(max_rows, raw)
+                if result[3] is None or (since := self._wait_turn(result[3], since)) is None:
+                    return result
 
     def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
         """Step on, for a further batch.
@@ -114,11 +125,16 @@ class Statement:
                 database.interrupt.requested = 0
                 self.reset()
                 return database.status, (), raw, _INTERRUPTED
+            progress = database.progress
+            outer = progress.running
+            progress.running = database.interrupt
             try:
                 database.call_fetch(self.handle, max_rows, max_bytes)
             except BaseException:
                 self._abandon()
                 raise
+            finally:
+                progress.running = outer
             return self._result(max_rows, raw)
 
     def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
@@ -127,23 +143,42 @@ class Statement:
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
+        progress = database.progress
+        interrupt = database.interrupt
+        since: float | None = None
         with database.lock:
-            if database.dropped:
-                database.drain()
-            address = database.reserve(batch.size)
-            database.memory.write(address, batch.placed(address))
-            database.interrupt.requested = 0
+            interrupt.requested = 0
+            while True:
+                if database.dropped:
+                    database.drain()
+                address = database.reserve(batch.size)
+                database.memory.write(address, batch.placed(address))
+                interrupt.asked = 0
+                self.active = False
+                outer = progress.running
+                progress.running = interrupt
+                try:
+                    database.call_execute_many(self.handle, address, batch.columns, batch.rows)
+                except BaseException:
+                    self._abandon()
+                    raise
+                finally:
+                    progress.running = outer
+                found, failure = database.finish()
+                if failure is None or found.rows or (since := self._wait_turn(failure, since)) is None:
+                    return found, failure
+
+    def _wait_turn(self, failure: Failure, since: float | None) -> float | None:
+        """``Database.wait_turn``; while the lock is free, nobody else must take the statement."""
+        self.active = True
+        try:
+            return self.database.wait_turn(failure, since)
+        finally:
             self.active = False
-            try:
-                database.call_execute_many(self.handle, address, batch.columns, batch.rows)
-            except BaseException:
-                self._abandon()
-                raise
-            return database.finish()
 
     def _abandon(self) -> None:
         """An exception came out of a call in place of its result: take note of what it did, and give its rows up."""
-        if self.database.instance.dead is not None:
+        if self.database.closed or self.database.instance.dead is not None:
             self.active = False
             return
         found, _ = self.database.finish()
@@ -159,7 +194,7 @@ class Statement:
         database = self.database
         with database.lock:
             self.active = False
-            database.instance.function("wsq_reset")(self.handle)
+            database.function("wsq_reset")(self.handle)
             database.finish()
 
     def column_names(self) -> list[str]:
@@ -169,7 +204,7 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            database.instance.function("wsq_columns", hold_gil=True)(self.handle)
+            database.function("wsq_columns", hold_gil=True)(self.handle)
             found, failure = database.finish()
             if failure is None:
                 self.reprepared = found.reprepared
@@ -183,7 +218,7 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            database.instance.function("wsq_parameters", hold_gil=True)(self.handle)
+            database.function("wsq_parameters", hold_gil=True)(self.handle)
             found, failure = database.finish()
             if failure is not None or not found.rows:
                 return [None] * self.parameters

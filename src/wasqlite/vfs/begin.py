@@ -10,7 +10,7 @@ from struct import Struct
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import WasiFiles
 from wasqlite.bridge.wasi.errno import EXPECTED, answer
-from wasqlite.vfs.locks import SHARED, SQLITE_IOERR_LOCK, SQLITE_OK, Locks
+from wasqlite.vfs.locks import SHARED, SQLITE_OK
 
 ROOT = 3
 BLOCK = Struct("<IIq16s")
@@ -19,8 +19,10 @@ BLOCK = Struct("<IIq16s")
 COUNTER_OFFSET, COUNTER_SIZE = 24, 16
 
 
-def function(memory: Memory, files: WasiFiles, locks: Locks) -> Callable[[int, int, int, int, int, int], int]:
-    """The import ``file_begin``."""
+def function(
+    memory: Memory, files: WasiFiles, lock: Callable[[int, int], int]
+) -> Callable[[int, int, int, int, int, int], int]:
+    """The import ``file_begin``; ``lock`` is the import ``file_lock``."""
     # lseek tells the size in 0.4 us, fstat in 1.5 (CPython 3.13). The position that it leaves is nobody's: the VFS
     # reads and writes at offsets only.
     pread, lseek, pack = os.pread, os.lseek, BLOCK.pack_into
@@ -38,12 +40,10 @@ def function(memory: Memory, files: WasiFiles, locks: Locks) -> Callable[[int, i
 
         Whatever goes wrong after the lock is no failure here: without answers the guest asks one by one, and finds it.
         """
-        host = files.descriptor(fd)
-        if host < 0:
-            return SQLITE_IOERR_LOCK
-        code = locks.lock(host, SHARED)
+        code = lock(fd, SHARED)
         if code != SQLITE_OK:
             return code
+        host = files.descriptor(fd)
         try:
             if absent(journal, journal_size) and absent(wal, wal_size):
                 counter = pread(host, COUNTER_SIZE, COUNTER_OFFSET)

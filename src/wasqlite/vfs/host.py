@@ -66,7 +66,7 @@ class HostFiles:
             *self._files.functions(),
             *poll.functions(memory),
             host("file_lock", "ii", self.file_lock, SQLITE_IOERR_LOCK),
-            host("file_begin", "iiiiii", begin.function(memory, self._files, self._locks), SQLITE_IOERR_LOCK),
+            host("file_begin", "iiiiii", begin.function(memory, self._files, self.file_lock), SQLITE_IOERR_LOCK),
             host("file_unlock", "ii", self.file_unlock, SQLITE_IOERR_UNLOCK),
             host("file_check_reserved", "ii", self.file_check_reserved, SQLITE_IOERR_CHECKRESERVEDLOCK),
             host("shm_page_size", "", shm.page_size, 0),
