@@ -29,6 +29,10 @@ MAX_REGIONS = 1 << 15
 """Mappings of one guest, each for 4096 frames of a WAL; the kernel's own limit is of this order."""
 
 
+def _none(fd: int) -> int:
+    return -1
+
+
 class SharedMemory:
     """The ``shm_`` imports of one guest. ``descriptor`` finds the host descriptor of a guest's, -1 if there is none."""
 
@@ -111,11 +115,13 @@ class SharedMemory:
         self._attached.discard(host)
 
     def close(self) -> None:
-        """Unmap everything."""
+        """Unmap everything; from now on there are no descriptors."""
         for host in tuple(self._mapped):
             self.release(host)
+        self._descriptor = _none  # the table leads back here: this breaks the cycle
 
     def forget(self) -> None:
         """In a forked child: nothing is held, and nothing is mapped any more (the bridge saw to that)."""
         self._attached.clear()
         self._mapped.clear()
+        self._descriptor = _none
