@@ -41,7 +41,7 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here
 	$(BIN)/python tests/interpreters.py
 
 # About 100,000 faults; "make test" has every 40th of them.
-faults: setup  ## every file operation of a set of workloads fails once, in every way (15 minutes)
+faults: setup  ## every file operation of a set of workloads fails once, in every way (20 minutes)
 	$(BIN)/python tests/faults/sweep.py
 
 stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9, nothing may be lost

@@ -9,6 +9,7 @@ from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import errno
 from wasqlite.bridge.wasi.layout import IOVEC
+from wasqlite.capi.constants import SQLITE_BUSY
 from wasqlite.vfs.host import HostFiles
 
 # Functions that have nothing to do with files.
@@ -25,9 +26,9 @@ class Hang(BaseException):
 class Fault:
     """Fails the ``at``-th operation, and with ``lasting`` all after it.
 
-    ``kind`` is a WASI errno's name, or "short" (half a write, and a full disk at the next; half a read), or "done" (the
-    operation is carried out and an I/O error is reported all the same), or "lost" (success is reported and nothing was
-    done: no program survives that; it shows that the checks see something).
+    ``kind`` is a WASI errno's name, or one of these. "short": half a write, and a full disk at the next; half a read.
+    "done": the operation is carried out, and an I/O error is reported all the same. "BUSY": somebody else holds the
+    lock. "lost": success is reported and nothing was done (no program survives that; it shows that the checks work).
     """
 
     def __init__(self, at: int, kind: str, *, lasting: bool) -> None:
@@ -99,6 +100,8 @@ class Injector:
             _, iovs, _, _, moved = arguments
             memory.write_u32(moved, IOVEC.unpack_from(memory.view, iovs)[1])
             return errno.SUCCESS
+        if fault.kind == "BUSY":
+            return SQLITE_BUSY if name.endswith("_lock") else None
         if fault.kind == "done":
             call(*arguments)
             return self._answer(function, errno.EIO)
