@@ -22,7 +22,7 @@ CLIENT = Path(__file__).with_name("client.py")
 MIXES = ("wasqlite", "wasqlite,sqlite3", "sqlite3,wasqlite")
 MODES = ("DELETE", "TRUNCATE", "PERSIST", "WAL")
 SCRIPTS = ("config01.test", "config02.test", "crash01.test", "multiwrite01.test")
-# What does not fit WAL, where SQLite's own mptest reports the same: config01 takes every client to another journal mode,
+# What does not fit WAL; SQLite's own mptest reports the same. config01 takes every client to another journal mode,
 # which is refused while others are connected, and config02 changes the page size four times, which has no effect.
 UNFIT = {("config01.test", "WAL")}
 PAGE_SIZES = re.compile(r"expected --match \[(\d+)(?: \1){4}\], got \[4096 4096 4096 4096 4096\]")
