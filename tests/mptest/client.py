@@ -1,9 +1,10 @@
 """SQLite's multi-process tester, mptest, whose processes are native or wasqlite.
 
 ``python client.py DATABASE SCRIPT --modules wasqlite,sqlite3 [--journal MODE]`` is the master: it runs the script, and
-starts a process of this program for each client that the script gives a task, with the modules in turn. They talk through
-tables of the shared database, exactly as mptest.c does. Functions that its scripts call, eval() and vfsname(), are
-replaced by their values before a statement runs. ``vfsname()`` is "unix": the parts for it assume native's locks.
+starts a process of this program for each client that the script gives a task, with the modules in turn. They talk
+through tables of the shared database, as mptest.c does, and count the same tests. Functions that its scripts call,
+eval() and vfsname(), are replaced by their values before a statement runs. ``vfsname()`` is "unix": the parts for it
+assume native's locks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """All of SQLite's mptest scripts: by wasqlite processes alone, and by wasqlite and native processes together.
 
-``python run.py [--modes DELETE WAL] [--mixes MODULES ...] [SCRIPT ...]``. The scripts come from the Debian source package
-(build/fetch_upstream.py). Exit code 1 if a script failed, 3 if the scripts could not be fetched.
+``python run.py [--modes DELETE WAL] [--mixes MODULES ...] [SCRIPT ...]``. The scripts come from the Debian source
+package (build/fetch_upstream.py). Exit code 1 if a script failed, 3 if the scripts could not be fetched.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ CLIENT = Path(__file__).with_name("client.py")
 MIXES = ("wasqlite", "wasqlite,sqlite3", "sqlite3,wasqlite")
 MODES = ("DELETE", "TRUNCATE", "PERSIST", "WAL")
 SCRIPTS = ("config01.test", "config02.test", "crash01.test", "multiwrite01.test")
+# What does not fit WAL; SQLite's own mptest reports the same. config01 takes every client to another journal mode,
+# which is refused while others are connected, and config02 changes the page size four times, which has no effect.
+UNFIT = {("config01.test", "WAL")}
+PAGE_SIZES = re.compile(r"expected --match \[(\d+)(?: \1){4}\], got \[4096 4096 4096 4096 4096\]")
+EXPECTED_ERRORS = {("config02.test", "WAL"): 4}
 LIMIT = 900
 UNFETCHED = 3
 
@@ -53,12 +58,17 @@ def run(script: Path, modules: str, mode: str) -> bool:
             output, _ = process.communicate()
             output += f"ERROR: not done after {LIMIT} s\n"
     summary = re.search(r"^Summary: (.*)$", output, re.MULTILINE)
-    right = process.returncode == 0 and summary is not None
+    errors = [line for line in output.splitlines() if "ERROR" in line]
+    expected = EXPECTED_ERRORS.get((script.name, mode), 0)
+    right = summary is not None and len(errors) == expected and all(map(PAGE_SIZES.search, errors))
+    right = right and process.returncode == (1 if expected else 0)
     said = summary[1] if summary else "no summary"
     seconds = time.monotonic() - start
-    print(f"{script.name:20}{modules:20}{mode:10}{seconds:6.1f} s  {said}", flush=True)
+    print(
+        f"{script.name:20}{modules:20}{mode:10}{seconds:6.1f} s  {said}{', as native' if expected else ''}", flush=True
+    )
     if not right:
-        print("\n".join([line for line in output.splitlines() if "ERROR" in line][:10] or output.splitlines()[-20:]))
+        print("\n".join(errors[:10] or output.splitlines()[-20:]))
     return right
 
 
@@ -75,6 +85,7 @@ def main() -> None:
         for mode in arguments.modes
         for modules in arguments.mixes
         for script in arguments.scripts
+        if (script, mode) not in UNFIT
     ]
     print(f"{results.count(True)} of {len(results)} passed")
     sys.exit(not all(results))

@@ -69,7 +69,7 @@ def term(value: object) -> str:
 
 
 def glob(pattern: str, text: str) -> bool:
-    """sqlite3_strglob, where ``#`` stands for digits as in mptest's scripts."""
+    """sqlite3_strglob, by SQLite itself."""
     con = sqlite3.connect(":memory:")
     matched = con.execute("SELECT ? GLOB ?", (text, pattern)).fetchone()[0]
     con.close()
