@@ -349,7 +349,8 @@ def _open(path: bytes, given: arguments.Arguments) -> Database:
             raise from_failure(failure)
         # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
         milliseconds = given.timeout * 1000
-        database.busy_timeout(int(milliseconds) if 0 < milliseconds <= _INT_MAX else 0)
+        milliseconds = milliseconds if 0 < milliseconds <= _INT_MAX else 0
+        database.busy_timeout(int(min(milliseconds, shared_memory.LONGEST_TIMEOUT) if shared else milliseconds))
     except BridgeError as error:
         database.close()
         raise_unusable(error)

@@ -16,6 +16,9 @@ from wasqlite.exceptions import InternalError, NotSupportedError
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
+LONGEST_TIMEOUT = 1_000_000
+"""Milliseconds. SQLite goes through its whole busy timeout, without sleeping, at each attempt: see ``capi.turns``."""
+
 # Weak: its connections own it. An RLock, because a collected object's __del__ may connect while we hold it.
 _lock = threading.RLock()
 _current: weakref.ref[Sandbox] | None = None
