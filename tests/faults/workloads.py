@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-MODES = ["DELETE", "TRUNCATE", "PERSIST", "MEMORY", "OFF"]
+MODES = ["DELETE", "TRUNCATE", "PERSIST", "WAL", "MEMORY", "OFF"]
 """A further mode is one more word here."""
 
 UNSAFE = frozenset(("MEMORY", "OFF"))

@@ -44,6 +44,8 @@ _BY_CODE = {
     c.SQLITE_IOERR_UNLOCK: ("file_unlock", "file_lock"),
     c.SQLITE_IOERR_RDLOCK: ("file_unlock",),
     c.SQLITE_IOERR_CHECKRESERVEDLOCK: ("file_check_reserved",),
+    c.SQLITE_IOERR_SHMOPEN: ("path_open", "fd_filestat_set_size"),
+    c.SQLITE_IOERR_SHMSIZE: ("fd_pwrite", "fd_filestat_get"),
     c.SQLITE_READONLY_DIRECTORY: ("path_open",),
 }
 _BY_PRIMARY_CODE = {
