@@ -52,6 +52,11 @@ def test_provenance_describes_the_module(root: Path, module: bytes) -> None:
     assert "-O2" in provenance["flags"]["compile"]
 
 
+def test_the_memory_barrier_is_a_fence(module: bytes) -> None:
+    # A function body of five bytes: no locals, atomic.fence, end. A compiler barrier alone would leave nothing.
+    assert bytes.fromhex("05 00 fe0300 0b") in module
+
+
 def test_not_wasm_is_an_error() -> None:
     with pytest.raises(ValueError, match="not a wasm module"):
         wasm_sections.read_sections(b"\x7fELF")

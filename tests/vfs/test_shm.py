@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from wasqlite.bridge import Instance, Library, MemoryAccessError, Trap
 from wasqlite.bridge.mapping import page_size
 from wasqlite.bridge.memory import Memory
-from wasqlite.bridge.wasi.errno import EBADF, EFAULT, EINVAL, EPERM
+from wasqlite.bridge.wasi.errno import EBADF, EFAULT, EPERM
 from wasqlite.vfs import HostFiles
 from wasqlite.vfs.locks import (
     READ,
@@ -45,11 +46,16 @@ WAT = """
 """
 
 
+@cache
+def library() -> Library:
+    return Library.from_wat(WAT)
+
+
 class Guest:
     """A guest without code of its own; its imports are called as it would."""
 
     def __init__(self) -> None:
-        self.instance: Instance = Library.from_wat(WAT).open()
+        self.instance: Instance = library().open()
         self.memory = self.instance.memory
         self.host = HostFiles()
         self.functions = {function.name: function for function in self.host.functions(self.memory)}
@@ -219,25 +225,25 @@ def test_a_read_only_mapping_shows_what_others_write(guests: Callable[[], Guest]
 
 
 @pytest.mark.parametrize(
-    ("offset", "size", "address", "expected"),
+    ("offset", "size", "address"),
     [
-        (0, REGION, BLOCK + 1, EINVAL),
-        (1, REGION, BLOCK, EINVAL),
-        (-REGION, REGION, BLOCK, EINVAL),
-        (0, REGION - 1, BLOCK, EINVAL),
-        (0, 0, BLOCK, EINVAL),
-        (0, REGION, 4 * BLOCK, EFAULT),
-        (0, REGION, 4 * BLOCK - 4096, EFAULT),
-        (0, REGION, (1 << 32) - 4096, EFAULT),
-        (4 * REGION, REGION, BLOCK, EINVAL),
-        (3 * REGION, BLOCK, BLOCK, EINVAL),
+        (0, REGION, BLOCK + 1),
+        (1, REGION, BLOCK),
+        (-REGION, REGION, BLOCK),
+        (0, REGION - 1, BLOCK),
+        (0, 0, BLOCK),
+        (0, REGION, 4 * BLOCK),
+        (0, REGION, 4 * BLOCK - 4096),
+        (0, REGION, (1 << 32) - 4096),
+        (4 * REGION, REGION, BLOCK),
+        (3 * REGION, BLOCK, BLOCK),
     ],
 )
 def test_what_cannot_be_mapped_changes_nothing(
-    guests: Callable[[], Guest], shm: Path, offset: int, size: int, address: int, expected: int
+    guests: Callable[[], Guest], shm: Path, offset: int, size: int, address: int
 ) -> None:
     guest = guests()
-    assert guest.call("shm_map", guest.open(shm), offset, size, address, 0) == expected
+    assert guest.call("shm_map", guest.open(shm), offset, size, address, 0) == EFAULT
     assert mapped(shm) == guest.memory.mapped == 0
 
 
@@ -245,8 +251,8 @@ def test_overlapping_mappings_are_refused(guests: Callable[[], Guest], shm: Path
     guest = guests()
     fd = guest.open(shm)
     assert guest.call("shm_map", fd, 0, REGION, BLOCK, 0) == 0
-    assert guest.call("shm_map", fd, 0, REGION, BLOCK + page_size(), 0) == EINVAL
-    assert guest.call("shm_map", fd, 0, 2 * REGION, BLOCK, 0) == EINVAL
+    assert guest.call("shm_map", fd, 0, REGION, BLOCK + page_size(), 0) == EFAULT
+    assert guest.call("shm_map", fd, 0, 2 * REGION, BLOCK, 0) == EFAULT
     assert mapped(shm) == 1
 
 

@@ -10,6 +10,8 @@ import weakref
 from functools import cache
 from typing import Any
 
+from wasqlite.bridge.errors import MemoryAccessError
+
 # Linux's value on every processor that wasmtime runs on; Python's mmap module does not name it.
 _MAP_FIXED = 0x10
 _FAILED = ctypes.c_void_p(-1).value
@@ -50,7 +52,7 @@ class Mappings:
         """Map ``size`` bytes of ``fd`` from ``offset`` on over the memory at ``address``. OSError: none is."""
         for other, length in self._areas.items():
             if address < other + length and other < address + size and (other, length) != (address, size):
-                raise ValueError("a file is already mapped over a part of this memory")
+                raise MemoryAccessError("a file is already mapped over a part of this memory")
         # Written down first: a signal handler's exception between the two must not leave an unknown mapping behind.
         self._areas[address] = size
         try:

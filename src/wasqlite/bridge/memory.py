@@ -96,7 +96,7 @@ class Memory:
         Address, size and offset must be multiples of ``mapping.page_size()``, and that part of the file must exist: to
         touch what a file no longer has is a SIGBUS, which ends the process. While it is mapped, nobody may truncate it.
         The memory must be the guest's to give, such as a block of its heap. A write to what was mapped ``readonly`` is
-        a trap in the guest, and a crash in the host. MemoryAccessError, ValueError, OSError: nothing was mapped.
+        a trap in the guest, and a crash in the host. MemoryAccessError, OSError: nothing was mapped.
         """
         # Here, because few guests want it.
         from wasqlite.bridge.mapping import Mappings, page_size
@@ -107,9 +107,11 @@ class Memory:
         self._beyond(address, size)
         base = self._locate()[0]
         if size == 0 or (base + address) % page or size % page or offset % page or offset < 0:
-            raise ValueError(f"only whole pages of {page} bytes can be mapped: {size} at {address:#x} from {offset}")
+            raise MemoryAccessError(
+                f"only whole pages of {page} bytes can be mapped: {size} at {address:#x} from {offset}"
+            )
         if os.fstat(fd).st_size < offset + size:
-            raise ValueError(f"the file ends before {offset + size}")
+            raise MemoryAccessError(f"the file ends before {offset + size}, where the mapping would end")
         if self._mappings is None:
             self._mappings = Mappings()
         self._mappings.add(base + address, size, fd, offset, readonly)

@@ -54,7 +54,15 @@ class HostFiles:
         if self._files is not None:
             raise RuntimeError("one HostFiles serves one guest")
         self._memory = memory
-        self._files = WasiFiles(memory, self._preopens, create_mode=paths.create_mode, release=self._release)
+        file_locks = self._locks
+
+        def release(host: int) -> None:
+            # In this order: what is mapped is protected by a lock on the descriptor.
+            shm.release(host)
+            shm.closed(host)
+            file_locks.release(host)
+
+        self._files = WasiFiles(memory, self._preopens, create_mode=paths.create_mode, release=release)
         self._shm = shm = SharedMemory(memory, self._locks, self._files.descriptor)
 
         def host(name: str, params: str, call: Callable[..., int], on_error: int) -> HostFunction:
@@ -91,13 +99,6 @@ class HostFiles:
             self._shm.forget()
         if self._files is not None:
             self._files.abandon()
-
-    def _release(self, host: int) -> None:
-        # In this order: what is mapped is protected by a lock on the descriptor.
-        if self._shm is not None:
-            self._shm.release(host)
-            self._shm.closed(host)
-        self._locks.release(host)
 
     def file_lock(self, fd: int, level: int) -> int:
         """Raise the lock of a database file: a result code."""

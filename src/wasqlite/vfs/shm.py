@@ -11,7 +11,7 @@ from collections.abc import Callable
 from wasqlite.bridge.errors import MemoryAccessError
 from wasqlite.bridge.mapping import page_size
 from wasqlite.bridge.memory import Memory
-from wasqlite.bridge.wasi.errno import EBADF, EINVAL, EPERM, EXPECTED, SUCCESS, answer
+from wasqlite.bridge.wasi.errno import EBADF, ENOMEM, EPERM, EXPECTED, SUCCESS, answer
 from wasqlite.vfs.locks import (
     READ,
     SHM_DEADMAN,
@@ -27,6 +27,10 @@ from wasqlite.vfs.locks import (
 
 MAX_REGIONS = 1 << 15
 """Mappings of one guest, each for 4096 frames of a WAL; the kernel's own limit is of this order."""
+
+
+def _none(fd: int) -> int:
+    return -1
 
 
 class SharedMemory:
@@ -81,12 +85,10 @@ class SharedMemory:
             return EPERM
         addresses = self._mapped.setdefault(host, set())
         if self._memory.mapped >= MAX_REGIONS:
-            return EINVAL
+            return ENOMEM
         addresses.add(address)
         try:
             self._memory.map_file(address, size, host, offset, readonly=bool(readonly))
-        except ValueError:
-            return EINVAL
         except EXPECTED as error:
             return answer(error)
         return SUCCESS
@@ -113,11 +115,13 @@ class SharedMemory:
         self._attached.discard(host)
 
     def close(self) -> None:
-        """Unmap everything."""
+        """Unmap everything; from now on there are no descriptors."""
         for host in tuple(self._mapped):
             self.release(host)
+        self._descriptor = _none  # the table leads back here: this breaks the cycle
 
     def forget(self) -> None:
         """In a forked child: nothing is held, and nothing is mapped any more (the bridge saw to that)."""
         self._attached.clear()
         self._mapped.clear()
+        self._descriptor = _none
