@@ -99,7 +99,7 @@ def build_native(program: Path) -> Path:
 def run_in_sandbox(module: str, arguments: list[str]) -> None:
     """In a process of its own: call the program as a guest of wasqlite's bridge; its output goes to standard output."""
     from wasqlite.bridge import HostFunction, Library, Memory
-    from wasqlite.capi.progress import Interrupt
+    from wasqlite.capi.progress import Progress
     from wasqlite.vfs.host import HostFiles
 
     files = HostFiles()
@@ -122,7 +122,7 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
 
     def functions(memory: Memory) -> list[HostFunction]:
         """The host's functions, timed where that is asked for."""
-        found = [*files.functions(memory), *Interrupt().functions(memory), *output(memory)]
+        found = [*files.functions(memory), *Progress().functions(memory), *output(memory)]
         for function in found if profiled else ():
 
             def timed(*words: Any, call: Any = function.call, name: str = function.name) -> Any:
