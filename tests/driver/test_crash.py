@@ -74,8 +74,9 @@ def crash(module, path, mode, number, random_):
     time.sleep(random_.uniform(0, 0.02))
     writer.kill()
     rest, _ = writer.communicate()
-    for line in rest.splitlines():
-        if line.startswith("commit"):
+    for line in rest.splitlines(keepends=True):
+        # With PYTHONUNBUFFERED a line is written in pieces: what was cut off by the kill acknowledges nothing.
+        if line.startswith("commit") and line.endswith("\n"):
             number = int(line.split()[1])
     return number
 
