@@ -386,8 +386,12 @@ def reach(s: Subject, first: str) -> Any:
     try:
         try:
             one = s.m.connect(first, uri=True)
+        except Exception as error:
+            return s.shape_of_error(error)
+        try:
             one.execute("create table t(a)")
         except Exception as error:
+            one.close()  # or the name would live on with it, read-only, until it is collected
             return s.shape_of_error(error)
         seen: dict[str, Any] = {}
         for spelling in SPELLINGS:
