@@ -14,18 +14,15 @@ import pytest
 
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import errno
-from wasqlite.vfs import HostFiles
-from wasqlite.vfs.locks import (
-    EXCLUSIVE,
-    NONE,
-    RESERVED,
-    SHARED,
+from wasqlite.capi.constants import (
     SQLITE_BUSY,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
     SQLITE_IOERR_UNLOCK,
     SQLITE_OK,
 )
+from wasqlite.vfs import HostFiles
+from wasqlite.vfs.locks import EXCLUSIVE, NONE, RESERVED, SHARED
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks are Linux's")
 

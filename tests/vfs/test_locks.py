@@ -13,13 +13,7 @@ from typing import Any
 
 import pytest
 
-from wasqlite.vfs import locks
-from wasqlite.vfs.locks import (
-    EXCLUSIVE,
-    NONE,
-    PENDING,
-    RESERVED,
-    SHARED,
+from wasqlite.capi.constants import (
     SQLITE_BUSY,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
@@ -27,10 +21,9 @@ from wasqlite.vfs.locks import (
     SQLITE_MISUSE,
     SQLITE_OK,
     SQLITE_PERM,
-    LocksUnsupported,
-    RefusedLocks,
-    result_code,
 )
+from wasqlite.vfs import locks
+from wasqlite.vfs.locks import EXCLUSIVE, NONE, PENDING, RESERVED, SHARED, LocksUnsupported, RefusedLocks, result_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="OFD locks are Linux's")
 

@@ -19,18 +19,9 @@ from wasqlite.bridge import Instance, Library, MemoryAccessError, Trap
 from wasqlite.bridge.mapping import page_size
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.errno import EBADF, EFAULT, EPERM
+from wasqlite.capi.constants import SQLITE_BUSY, SQLITE_IOERR_LOCK, SQLITE_IOERR_SHMLOCK, SQLITE_OK
 from wasqlite.vfs import HostFiles
-from wasqlite.vfs.locks import (
-    READ,
-    SHM_DEADMAN,
-    SHM_FIRST,
-    SQLITE_BUSY,
-    SQLITE_IOERR_LOCK,
-    SQLITE_IOERR_SHMLOCK,
-    SQLITE_OK,
-    UNLOCKED,
-    WRITE,
-)
+from wasqlite.vfs.locks import READ, SHM_DEADMAN, SHM_FIRST, UNLOCKED, WRITE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mappings and locks are Linux's")
 

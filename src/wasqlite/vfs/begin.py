@@ -10,7 +10,8 @@ from struct import Struct
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import WasiFiles
 from wasqlite.bridge.wasi.errno import EXPECTED, answer
-from wasqlite.vfs.locks import SHARED, SQLITE_OK
+from wasqlite.capi.constants import SQLITE_OK
+from wasqlite.vfs.locks import SHARED
 
 ROOT = 3
 BLOCK = Struct("<IIq16s")

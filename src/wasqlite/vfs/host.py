@@ -11,16 +11,16 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import Preopen, WasiFiles, poll
 from wasqlite.bridge.wasi.errno import EFAULT, EIO, ENAMETOOLONG, EOVERFLOW, EXPECTED, WasiError, answer
 from wasqlite.bridge.wasi.layout import PATH_MAX
-from wasqlite.capi.status import Cause
-from wasqlite.vfs import begin, failures, locks, paths
-from wasqlite.vfs.clock import TM, local_time
-from wasqlite.vfs.locks import (
+from wasqlite.capi.constants import (
     SQLITE_BUSY,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
     SQLITE_IOERR_LOCK,
     SQLITE_IOERR_SHMLOCK,
     SQLITE_IOERR_UNLOCK,
 )
+from wasqlite.capi.status import Cause
+from wasqlite.vfs import begin, failures, locks, paths
+from wasqlite.vfs.clock import TM, local_time
 from wasqlite.vfs.shm import SharedMemory
 
 MODULE = "wasqlite"

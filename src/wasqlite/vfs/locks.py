@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Protocol
 
+from wasqlite.capi.constants import SQLITE_BUSY, SQLITE_OK, SQLITE_PERM
+
 NONE, SHARED, RESERVED, PENDING, EXCLUSIVE = 0, 1, 2, 3, 4
 
 PENDING_BYTE = 0x4000_0000
@@ -20,17 +22,6 @@ SHARED_SIZE = 510
 SHM_FIRST = (22 + 8) * 4
 """Of a -shm file: a byte for each of WAL's eight locks, then the deadman switch."""
 SHM_DEADMAN = SHM_FIRST + 8
-
-SQLITE_OK = 0
-SQLITE_PERM = 3
-SQLITE_BUSY = 5
-SQLITE_IOERR = 10
-SQLITE_MISUSE = 21
-SQLITE_IOERR_UNLOCK = SQLITE_IOERR | 8 << 8
-SQLITE_IOERR_RDLOCK = SQLITE_IOERR | 9 << 8
-SQLITE_IOERR_CHECKRESERVEDLOCK = SQLITE_IOERR | 14 << 8
-SQLITE_IOERR_LOCK = SQLITE_IOERR | 15 << 8
-SQLITE_IOERR_SHMLOCK = SQLITE_IOERR | 20 << 8
 
 UNLOCKED, READ, WRITE = 0, 1, 2
 """Kinds of lock on a range of bytes."""

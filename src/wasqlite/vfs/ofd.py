@@ -15,6 +15,15 @@ import os
 from pathlib import Path
 from struct import Struct
 
+from wasqlite.capi.constants import (
+    SQLITE_IOERR_CHECKRESERVEDLOCK,
+    SQLITE_IOERR_LOCK,
+    SQLITE_IOERR_RDLOCK,
+    SQLITE_IOERR_SHMLOCK,
+    SQLITE_IOERR_UNLOCK,
+    SQLITE_MISUSE,
+    SQLITE_OK,
+)
 from wasqlite.vfs.locks import (
     EXCLUSIVE,
     NONE,
@@ -27,13 +36,6 @@ from wasqlite.vfs.locks import (
     SHARED_FIRST,
     SHARED_SIZE,
     SHM_FIRST,
-    SQLITE_IOERR_CHECKRESERVEDLOCK,
-    SQLITE_IOERR_LOCK,
-    SQLITE_IOERR_RDLOCK,
-    SQLITE_IOERR_SHMLOCK,
-    SQLITE_IOERR_UNLOCK,
-    SQLITE_MISUSE,
-    SQLITE_OK,
     UNLOCKED,
     WRITE,
     from_system,

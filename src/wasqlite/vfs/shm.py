@@ -12,18 +12,8 @@ from wasqlite.bridge.errors import MemoryAccessError
 from wasqlite.bridge.mapping import page_size
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.errno import EBADF, ENOMEM, EPERM, EXPECTED, SUCCESS, answer
-from wasqlite.vfs.locks import (
-    READ,
-    SHM_DEADMAN,
-    SHM_FIRST,
-    SQLITE_IOERR_LOCK,
-    SQLITE_IOERR_SHMLOCK,
-    SQLITE_OK,
-    UNLOCKED,
-    WRITE,
-    Locks,
-    unsupported,
-)
+from wasqlite.capi.constants import SQLITE_IOERR_LOCK, SQLITE_IOERR_SHMLOCK, SQLITE_OK
+from wasqlite.vfs.locks import READ, SHM_DEADMAN, SHM_FIRST, UNLOCKED, WRITE, Locks, unsupported
 
 MAX_REGIONS = 1 << 15
 """Mappings of one guest, each for 4096 frames of a WAL; the kernel's own limit is of this order."""
