@@ -15,7 +15,7 @@ from wasqlite._compat import WARN_UNCLOSED
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
 from wasqlite.capi.database import Database
-from wasqlite.cursor import Cursor
+from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.statement_cache import StatementCache
 from wasqlite.uri import names_shared_memory
@@ -108,7 +108,7 @@ class Connection:
         except ProgrammingError:
             return
         del self._database
-        if database is not None and not database.status.autocommit:
+        if database is not None and not database.autocommit:
             self._control(database, "ROLLBACK")
 
     def __del__(self) -> None:
@@ -163,8 +163,10 @@ class Connection:
         return self._cursor().executescript(sql_script)
 
     def _cursor(self) -> Cursor:
-        self._check()
-        cursor = Cursor(self)
+        if self._database is None or self._thread != get_ident():
+            self._check()
+        cursor: Cursor = _new_cursor(Cursor)
+        cursor._reset(self)
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
         return cursor
@@ -195,13 +197,13 @@ class Connection:
         """Open the implicit transaction that a statement wants."""
         level = self._isolation_level
         if (
-            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.status.autocommit)
+            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.autocommit)
             and level is not None
         ):
             self._control(database, transactions.begin(level))
 
     def _commit_before_script(self, database: Database) -> None:
-        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.status.autocommit:
+        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.autocommit:
             self._control(database, "COMMIT")
 
     def _end(self, sql: str) -> None:
@@ -211,7 +213,7 @@ class Connection:
         if self._autocommit is False:
             self._control(database, sql)
             self._control(database, "BEGIN")
-        elif not database.status.autocommit:
+        elif not database.autocommit:
             self._control(database, sql)
 
     def commit(self) -> None:
@@ -225,7 +227,7 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return not self._check_open().status.autocommit
+        return not self._check_open().autocommit
 
     @property
     def total_changes(self) -> int:
@@ -262,9 +264,9 @@ class Connection:
     def autocommit(self, value: bool | int) -> None:
         database = self._check()
         mode = transactions.autocommit(value)
-        if mode is True and not database.status.autocommit:
+        if mode is True and not database.autocommit:
             self._control(database, "COMMIT")
-        elif mode is False and database.status.autocommit:
+        elif mode is False and database.autocommit:
             self._control(database, "BEGIN")
         self._autocommit = mode
 
@@ -287,7 +289,7 @@ class Connection:
         # Empty, and of no use: another thread may be about to look for its statement there.
         self._cache = StatementCache(database, 0)
         try:
-            if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
+            if self._autocommit is False and not database.autocommit and database.instance.dead is None:
                 self._control(database, "ROLLBACK")
         finally:
             database.close()
@@ -328,6 +330,10 @@ class Connection:
             self.rollback()
             raise
         return False
+
+
+register_connection(Connection)
+_new_cursor = Cursor.__new__
 
 
 def _open(path: bytes, given: arguments.Arguments) -> Database:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,13 +11,14 @@ from wasqlite import rows as row_values
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
 from wasqlite.bulk import execute_chunks
-from wasqlite.capi.constants import SQLITE_INTERRUPT, SQLITE_ROW
+from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.statement_cache import Description, Query, encode_sql
 
 if TYPE_CHECKING:
+    from wasqlite.capi.batch import Column
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
 
@@ -31,6 +32,7 @@ ITERATION_BYTES = 256 << 10
 FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
+_NO_MORE: Iterator[Row] = iter(())
 _LOST = Failure(SQLITE_INTERRUPT, "interrupted")
 
 
@@ -67,8 +69,13 @@ class Cursor:
     _description: Description | None
 
     def __init__(self, connection: Connection, /) -> None:
-        if not isinstance(connection, _connection_class()):
+        if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
+        self._reset(connection)
+        connection._check()
+
+    def _reset(self, connection: Connection) -> None:
+        """The state of a new cursor."""
         self._connection: Connection = connection
         self._locked = False
         self._closed = False
@@ -82,7 +89,7 @@ class Cursor:
         self._changes = -1
         self._raw = False
         self._next = None
-        connection._check()
+        self._rows = _NO_MORE
 
     if not TYPE_CHECKING:
 
@@ -121,23 +128,48 @@ class Cursor:
         """Executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {row_values.type_name(sql)}")
-        database = self._check()
+        connection = self._connection
+        database = connection._database
+        if self._closed or self._locked or database is None or connection._thread != get_ident():
+            database = self._check()
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
             with database.lock:
-                query = self._begin(database, sql)
-                self._rowcount = 0 if query.is_dml else -1
+                self._description = self._next = self._failure = None
+                if self._unfinished is not None:
+                    self._drop()
+                query = connection._cache.get(sql)
+                if query.statement.active:
+                    query = self._another(database, sql, query)
                 if query.is_dml:
-                    self._connection._begin_for(database, True)
+                    self._rowcount = 0
+                    if database.autocommit:
+                        connection._begin_for(database, True)
+                else:
+                    self._rowcount = -1
+                if query.quick and type(parameters) is tuple and connection.text_factory is str:
+                    outcome = query.statement.quick(parameters)
+                    if outcome is not None:
+                        rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
+                        if rc != SQLITE_DONE or rows > 1 or reprepared != query.reprepared:
+                            self._take(query)
+                        elif rows == 0:
+                            self._description = query.description
+                            if query.is_dml:
+                                self._rowcount = changes
+                        elif query.is_dml or not self._take_record(query, kinds):
+                            self._take(query)
+                        return self
                 data = packed(query, parameters)
                 if query.attaches:
-                    self._connection._check_attach(database, sql, parameters)
+                    connection._check_attach(database, sql, parameters)
                 if query.statement.handle:
                     status = self._run(query, data)
                     self._lastrowid = status.last_rowid
                     if query.is_dml and self._next is None:
                         self._rowcount = status.changes
+                    query.note_use()
         except BridgeError as error:
             self._rowcount = -1
             raise_unusable(error)
@@ -153,21 +185,45 @@ class Cursor:
         self._description = self._next = self._failure = None
         if self._unfinished is not None:
             self._drop()
-        cache = self._connection._cache
-        query = cache.get(sql)
-        if query.statement.active:
-            # Perhaps only because the cursor that used it was dropped.
-            database.settle()
-            if query.statement.active:
-                return cache.private(sql)
-        return query
+        query = self._connection._cache.get(sql)
+        return self._another(database, sql, query) if query.statement.active else query
+
+    def _another(self, database: Database, sql: str, query: Query) -> Query:
+        """The statement in the cache is in use, though perhaps only because the cursor that used it was dropped."""
+        database.settle()
+        return self._connection._cache.private(sql) if query.statement.active else query
+
+    def _take_record(self, query: Query, kinds: int) -> bool:
+        """Keep the only row that ``Statement.quick`` left behind; False if it needs the general way."""
+        if not kinds:
+            return False
+        try:
+            self._next = query.statement.record(kinds)
+        except UnicodeDecodeError:
+            return False
+        self._description = query.description
+        self._rows = _NO_MORE
+        self._raw = False
+        self._changes = -1
+        return True
+
+    def _take(self, query: Query) -> None:
+        """Keep what ``Statement.quick`` left behind, in the general way."""
+        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        if query.is_dml and self._next is None:
+            self._rowcount = status.changes
 
     def _run(self, query: Query, data: bytes) -> Status:
         """Execute a statement with packed parameters, and keep its first rows."""
         statement = query.statement
-        status, columns, raw, failure = statement.execute(
-            data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, self._connection.text_factory is not str
-        )
+        raw = self._connection.text_factory is not str
+        return self._keep(query, *statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw))
+
+    def _keep(
+        self, query: Query, status: Status, columns: Sequence[Column], raw: bool, failure: Failure | None
+    ) -> Status:
+        """Keep the first rows of a statement that was executed."""
+        statement = query.statement
         if failure is not None and not columns:
             raise from_failure(failure)
         if status.reprepared != query.reprepared:
@@ -331,6 +387,14 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """Fetches one row from the resultset."""
+        connection = self._connection
+        if self._rows is _NO_MORE and self.row_factory is None and connection.text_factory is str:
+            # What a look-up left: its only row, or nothing any more.
+            if self._locked or self._closed or connection._database is None or connection._thread != get_ident():
+                self._check()
+            row, self._next = self._next, None
+            if row is not None:
+                return row
         try:
             return Cursor.__next__(self)
         except StopIteration:
@@ -424,7 +488,10 @@ class Cursor:
         self._arraysize = row_values.row_count(size)
 
 
-def _connection_class() -> type:
-    from wasqlite.connection import Connection
+_connection_classes: tuple[type, ...] = ()
 
-    return Connection
+
+def register_connection(connection: type) -> None:
+    """Tell what cursors belong to; called once, by the module that cannot be imported from here."""
+    global _connection_classes
+    _connection_classes = (connection,)

@@ -19,7 +19,18 @@ Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 class Query:
     """A statement with what the driver knows about it."""
 
-    __slots__ = ("_names", "attaches", "description", "has_names", "is_dml", "parameters", "reprepared", "statement")
+    __slots__ = (
+        "_names",
+        "attaches",
+        "description",
+        "has_names",
+        "is_dml",
+        "parameters",
+        "quick",
+        "reprepared",
+        "statement",
+        "used",
+    )
 
     def __init__(self, statement: Statement, sql: str) -> None:
         self.statement = statement
@@ -31,6 +42,15 @@ class Query:
         self.has_names = sqltext.may_name_parameters(sql)
         """Whether some parameter may have a name or a number."""
         self._names: list[str | None] | None = None
+        self.used = False
+        self.quick = False
+        """Whether ``Statement.quick`` can be tried."""
+
+    def note_use(self) -> None:
+        """The second execution makes ready for many more."""
+        if self.used and not self.has_names and not self.attaches:
+            self.quick = self.statement.prepare_quick()
+        self.used = True
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""

@@ -18,6 +18,7 @@ from wasqlite.capi.constants import (
 )
 from wasqlite.capi.library import library
 from wasqlite.capi.progress import Interrupt
+from wasqlite.capi.quick import INPUT_AT, RECORD_AT
 from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
 from wasqlite.capi.statement import Statement
 from wasqlite.capi.status import WAL_DATABASE, Failure, Status
@@ -39,22 +40,26 @@ class Database:
         "_handle",
         "_state",
         "_statements",
+        "_status",
+        "autocommit",
         "call_execute",
         "call_execute_many",
         "call_fetch",
         "call_prepare",
         "closed",
         "dropped",
+        "fresh",
+        "input_at",
         "instance",
         "interrupt",
         "lock",
         "memory",
         "progress",
         "put",
+        "record_at",
         "reserve",
         "sandbox",
         "sql_length",
-        "status",
         "status_at",
     )
 
@@ -81,7 +86,9 @@ class Database:
         self.call_execute_many = function("wsq_execute_many")
         self.call_fetch = function("wsq_fetch")
         self.status_at: int = function("wsq_status", hold_gil=True)()
-        self.status: Status = status.read(self.memory.view, self.status_at)
+        self.record_at, self.input_at = self.status_at + RECORD_AT, self.status_at + INPUT_AT
+        self.take_status(status.read(self.memory.view, self.status_at))
+        self.autocommit = 1
         self.sql_length = 0
 
     def __del__(self) -> None:
@@ -100,9 +107,23 @@ class Database:
 
     # -- input and output --------------------------------------------------------------------------------------
 
+    def take_status(self, found: Status) -> Status:
+        """Remember what a call of this database left behind."""
+        self._status = found
+        self.autocommit = found.autocommit
+        self.fresh = True
+        return found
+
+    @property
+    def status(self) -> Status:
+        """The status of the last call. ``Statement.quick`` leaves it in the guest until somebody asks."""
+        if not self.fresh:
+            self.take_status(status.read(self.memory.view, self.status_at))
+        return self._status
+
     def finish(self) -> tuple[Status, Failure | None]:
         """Read what the call that just returned left behind. Hold the lock."""
-        self.status = found = status.read(self.memory.view, self.status_at)
+        found = self.take_status(status.read(self.memory.view, self.status_at))
         return found, None if found.rc in _SUCCESS else self.failure(found)
 
     def failure(self, found: Status) -> Failure:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from struct import error as StructError
+from typing import TYPE_CHECKING, Any
 
 from wasqlite.capi.batch import Column, CorruptBatch, decode
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
+from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
 from wasqlite.capi.status import Failure, Status, read
 
 if TYPE_CHECKING:
@@ -19,17 +21,36 @@ Result = tuple[Status, Sequence[Column], bool, Failure | None]
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
 
+_OUTCOME = OUTCOME.unpack_from
+
+
 class Statement:
     """A prepared statement. Its handle is finalized by the database's next operation after the last reference is gone.
 
     ``active`` is set while it has been stepped and neither finished nor been reset: it may hold a lock.
     """
 
-    __slots__ = ("active", "database", "handle", "names", "parameters", "readonly", "reprepared")
+    __slots__ = (
+        "_kinds",
+        "_prepared",
+        "_put",
+        "_take",
+        "active",
+        "database",
+        "handle",
+        "names",
+        "parameters",
+        "readonly",
+        "reprepared",
+    )
 
     def __init__(self, database: Database, found: Status) -> None:
         self.database = database
         self.active = False
+        self._prepared: Callable[[], None] | None = None
+        self._put: Put = refuse
+        self._kinds = 0
+        self._take: Take
         self.handle = found.stmt
         self.parameters = found.parameters
         self.readonly = bool(found.readonly)
@@ -66,7 +87,7 @@ class Statement:
     def _result(self, max_rows: int, raw: bool) -> Result:
         database = self.database
         view = database.memory.view
-        database.status = status = read(view, database.status_at)
+        status = database.take_status(read(view, database.status_at))
         rc = status.rc
         self.active = rc == SQLITE_ROW
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
@@ -110,6 +131,62 @@ class Statement:
                 result = self._result(max_rows, raw)
                 if result[3] is None or (since := self._wait_turn(result[3], since)) is None:
                     return result
+
+    def prepare_quick(self) -> bool:
+        """Make ``quick`` possible, for a statement that is executed often, unless it cannot be. Hold the lock."""
+        database = self.database
+        if not self.handle or database.sandbox.shared or database.closed:
+            return False
+        if self._prepared is None:
+            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters)
+        return True
+
+    def quick(self, values: tuple[Any, ...]) -> tuple[int, int, int, int, int, int, int] | None:
+        """``execute`` for a few small values of exact types. None: not possible, and nothing has happened.
+
+        Else the fields of ``OUTCOME``; the row, if there is just one, is for ``takers`` at the database's ``record_at``
+        (kinds 0: it is for ``result``, as more rows and errors are). Hold the lock.
+        """
+        database = self.database
+        call = self._prepared
+        if call is None or database._state.depth:
+            return None
+        if database.dropped:
+            database.drain()
+        view = database.memory.view
+        try:
+            written = self._put(view, database.input_at, values)
+            if not written:
+                put = self._put = packers[tuple(map(type, values))] if len(values) == self.parameters else refuse
+                written = put(view, database.input_at, values)
+                if not written:
+                    return None
+        except StructError:
+            return None  # the general way tells what is wrong
+        interrupt = database.interrupt
+        interrupt.requested = 0
+        database.progress.running = interrupt  # the only one in this sandbox
+        try:
+            call()
+        except BaseException:
+            self._abandon()
+            raise
+        outcome = _OUTCOME(view, database.status_at)
+        database.autocommit = outcome[3]
+        database.fresh = False
+        return outcome
+
+    def record(self, kinds: int) -> tuple[Any, ...]:
+        """The row that ``quick`` left behind; UnicodeDecodeError if a text is not UTF-8. Hold the lock."""
+        database = self.database
+        if kinds != self._kinds:
+            self._take = takers[kinds]
+            self._kinds = kinds
+        return self._take(database.memory.view, database.record_at)
+
+    def result(self, max_rows: int, raw: bool) -> Result:
+        """What ``quick`` left behind, in ``execute``'s form."""
+        return self._result(max_rows, raw)
 
     def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
         """Step on, for a further batch.
