@@ -7,25 +7,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wasqlite import sqltext
+from wasqlite.columns import Columns
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
 
-Description = tuple[tuple[str, None, None, None, None, None, None], ...]
-
 
 class Query:
     """A statement with what the driver knows about it."""
 
-    __slots__ = ("_names", "attaches", "description", "has_names", "is_dml", "parameters", "reprepared", "statement")
+    __slots__ = ("_names", "attaches", "columns", "has_names", "is_dml", "parameters", "reprepared", "statement")
 
     def __init__(self, statement: Statement, sql: str) -> None:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
         self.attaches = sqltext.is_attach(sql)
-        self.description = _describe(statement.names)
+        self.columns = _describe(statement.names)
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters
         self.has_names = sqltext.may_name_parameters(sql)
@@ -34,7 +33,7 @@ class Query:
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""
-        self.description = _describe(self.statement.column_names())
+        self.columns = _describe(self.statement.column_names())
         self.reprepared = self.statement.reprepared
 
     def parameter_names(self) -> list[str | None]:
@@ -45,8 +44,8 @@ class Query:
         return self._names
 
 
-def _describe(names: list[str]) -> Description | None:
-    return tuple((name, None, None, None, None, None, None) for name in names) or None
+def _describe(names: list[str]) -> Columns | None:
+    return Columns(tuple((name, None, None, None, None, None, None) for name in names)) if names else None
 
 
 class StatementCache:
