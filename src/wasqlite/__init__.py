@@ -23,6 +23,7 @@ from wasqlite.exceptions import (
     ProgrammingError,
     Warning,
 )
+from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "Row",
     "Time",
     "TimeFromTicks",
     "Timestamp",

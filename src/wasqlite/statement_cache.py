@@ -7,13 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wasqlite import sqltext
+from wasqlite.columns import Columns
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
-
-Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 
 class Query:
@@ -22,7 +21,7 @@ class Query:
     __slots__ = (
         "_names",
         "attaches",
-        "description",
+        "columns",
         "has_names",
         "is_dml",
         "parameters",
@@ -36,7 +35,7 @@ class Query:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
         self.attaches = sqltext.is_attach(sql)
-        self.description = _describe(statement.names)
+        self.columns = _describe(statement.names)
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters
         self.has_names = sqltext.may_name_parameters(sql)
@@ -54,7 +53,7 @@ class Query:
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""
-        self.description = _describe(self.statement.column_names())
+        self.columns = _describe(self.statement.column_names())
         self.reprepared = self.statement.reprepared
 
     def parameter_names(self) -> list[str | None]:
@@ -65,8 +64,8 @@ class Query:
         return self._names
 
 
-def _describe(names: list[str]) -> Description | None:
-    return tuple((name, None, None, None, None, None, None) for name in names) or None
+def _describe(names: list[str]) -> Columns | None:
+    return Columns(tuple((name, None, None, None, None, None, None) for name in names)) if names else None
 
 
 class StatementCache:

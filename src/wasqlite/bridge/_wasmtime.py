@@ -57,9 +57,9 @@ class Extern(Structure):
 
 
 class Value(Structure):
-    """``wasmtime_val_t``: a kind and a 16-byte union."""
+    """``wasmtime_val_t``: a kind and a 24-byte union. wasmtime writes all of it, whatever the kind."""
 
-    _fields_ = (("kind", c_uint8), ("bits", c_int64), ("rest", c_int64))
+    _fields_ = (("kind", c_uint8), ("bits", c_int64), ("rest", c_int64 * 2))
     kind: int
     bits: int
 
