@@ -20,16 +20,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "build"))
+from native import ROOT, BuildError, cache_directory, fetch, run_command  # isort: skip  (makes build/ importable)
+from native import speedtest as build_native  # isort: skip
 
-from cache import cache_directory, sha256  # noqa: E402
-from compile import compile_unit, link, object_key  # noqa: E402
-from fetch_sqlite import SQLITE_SHA256, fetch  # noqa: E402
-from fetch_upstream import fetch as fetch_upstream  # noqa: E402
-from report import BuildError, run_command, step  # noqa: E402
-from toolchain import find_toolchain  # noqa: E402
-from wasm_sections import read_exports_list  # noqa: E402
+from compile import compile_unit, link, object_key
+from fetch_upstream import fetch as fetch_upstream
+from toolchain import find_toolchain
+from wasm_sections import read_exports_list
 
 MAIN = "speedtest1_main"
 # main() is a function like others here: what it printed is flushed when it returns, not when a process ends.
@@ -68,32 +65,6 @@ def build_module(program: Path) -> Path:
     path = cache_directory() / "speedtest1.wasm"
     path.write_bytes(module)
     return path
-
-
-def features() -> list[str]:
-    """The options of c-src/sqlite_config.h that a native build can have too."""
-    text = (ROOT / "c-src" / "sqlite_config.h").read_text()
-    pattern = re.compile(r"^#define (SQLITE_(?:ENABLE_\w+|THREADSAFE|OMIT_\w+|SOUNDEX)) (\d+)", re.MULTILINE)
-    return [f"-D{name}={value}" for name, value in pattern.findall(text)]
-
-
-def build_native(program: Path) -> Path:
-    """The native program."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        raise BuildError("gcc was not found: install it (Debian: apt-get install gcc libc6-dev)")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    flags = ["-O2", *features()]
-    inputs = [version, *flags, SQLITE_SHA256["sqlite3.c"], sha256(program.read_bytes())]
-    native = cache_directory() / f"speedtest1-{sha256(repr(inputs).encode())[:16]}"
-    if not native.exists():
-        with step("compile speedtest1 natively"):
-            source = fetch()
-            command = [compiler, *flags, "-I", str(source), str(program), str(source / "sqlite3.c"), "-lm", "-o"]
-            partial = native.with_suffix(".partial")
-            subprocess.run([*command, str(partial)], check=True)
-            partial.replace(native)
-    return native
 
 
 def run_in_sandbox(module: str, arguments: list[str]) -> None:
@@ -159,20 +130,32 @@ def results(output: str) -> dict[str, float]:
     return {f"{number} {name}": int(s) + int(ms) / 1000 for number, name, s, ms in RESULT.findall(output)}
 
 
+def sides() -> dict[str, list[str]]:
+    """How each side is started; both are built if need be."""
+    program = fetch_upstream() / "test" / "speedtest1.c"
+    sandbox = [sys.executable, __file__, "--in-sandbox", str(build_module(program))]
+    return {"native": [str(build_native(program))], "wasqlite": sandbox}
+
+
+def run(command: list[str], options: list[str]) -> tuple[dict[str, float], str]:
+    """Run one side in a new folder: seconds per test, and the hash of all rows that it returned."""
+    with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
+        command = [*command, *options, "--verify", f"{folder}/speed.db"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"speedtest1 failed ({command[0]}): {done.stdout[-300:]}{done.stderr[-2000:]}")
+    return results(done.stdout), re.findall(r"Verification Hash: (.*)", done.stdout)[0]
+
+
 def compare(sides: dict[str, list[str]], options: list[str], rounds: int) -> bool:
     """Print the table; whether the targets are met."""
     times: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     hashes = set()
     for _ in range(rounds):
         for name, command in sides.items():
-            with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
-                done = subprocess.run(
-                    [*command, *options, "--verify", f"{folder}/speed.db"], capture_output=True, text=True, check=False
-                )
-            if done.returncode != 0:
-                raise BuildError(f"speedtest1 failed ({name}): {done.stdout[-300:]}{done.stderr[-2000:]}")
-            times[name].append(results(done.stdout))
-            hashes.add(re.findall(r"Verification Hash: (.*)", done.stdout)[0])
+            seconds, rows = run(command, options)
+            times[name].append(seconds)
+            hashes.add(rows)
     if len(hashes) != 1:
         raise BuildError(f"native and wasqlite do not return the same rows: {hashes}")
     tests = list(times["native"][0])
@@ -204,9 +187,6 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="a database in memory instead of a file")
     parser.add_argument("--profile", action="store_true", help="count and time the host calls instead")
     arguments = parser.parse_args()
-    program = fetch_upstream() / "test" / "speedtest1.c"
-    sandbox = [sys.executable, __file__, "--in-sandbox", str(build_module(program))]
-    sides: dict[str, list[str]] = {"native": [str(build_native(program))], "wasqlite": sandbox}
     options: list[Any] = ["--size", arguments.size, "--journal", arguments.journal, "--testset", arguments.testset]
     if not arguments.sync:
         options.append("--nosync")
@@ -214,9 +194,9 @@ def main() -> None:
         options.append("--memdb")
     if arguments.profile:
         with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
-            subprocess.run([*sandbox, "--profile", *map(str, options), f"{folder}/speed.db"], check=True)
+            subprocess.run([*sides()["wasqlite"], "--profile", *map(str, options), f"{folder}/speed.db"], check=True)
         return
-    met = compare(sides, [str(option) for option in options], arguments.rounds)
+    met = compare(sides(), [str(option) for option in options], arguments.rounds)
     print("met" if met else "MISSED")
 
 
