@@ -107,3 +107,8 @@ class Driver:
         connection = self.connect(":memory:")
         tpch.load(connection, tpch.prepare(self.scale.tpch) / "tpch.db")
         return connection
+
+    def close(self) -> None:
+        for name in ("numbers", "flights", "tpch"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()

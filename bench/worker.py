@@ -57,8 +57,10 @@ def serve(driver: Driver, requests: Iterator[str]) -> Iterator[Answer]:
             assert timed is not None
             yield turn(timed, repeat)[1]
             continue
-        timed = None  # what the last workload kept goes before the next one comes
         try:
+            if timed is not None:
+                timed.close()
+            timed = None  # what the last workload kept goes before the next one comes
             workload = table[name]
             assert callable(workload.run)
             timed = workload.run(driver)
@@ -77,6 +79,8 @@ def serve(driver: Driver, requests: Iterator[str]) -> Iterator[Answer]:
             yield {"missing": str(missing)}
         except Exception:
             yield {"error": f"{name} with {driver.contender.name}:\n{traceback.format_exc()}"}
+    if timed is not None:
+        timed.close()
 
 
 def main() -> None:

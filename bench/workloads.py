@@ -35,6 +35,7 @@ class Timed:
     plain: Callable[[Any], Any] | None = list
     """What a run returned, as values that must be the same for all contenders; None where `check` has looked at it."""
     check: Callable[[Any], bool] = lambda result: True
+    close: Callable[[], None] = lambda: None
     calibrate: bool = False
     """Run several times per turn if one run is too short for the clock; it must leave nothing behind."""
 
@@ -107,7 +108,12 @@ def executemany(schema: str, table: str, rows: data.Rows, driver: Driver) -> Tim
         connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
         connection.commit()
 
-    return Timed(run, before=before, plain=lambda _: list(connection.execute(f"SELECT * FROM {table}")))
+    return Timed(
+        run,
+        before=before,
+        plain=lambda _: list(connection.execute(f"SELECT * FROM {table}")),
+        close=connection.close,
+    )
 
 
 def executemany_numbers(driver: Driver) -> Timed:
@@ -146,24 +152,31 @@ def insert_in_transaction(driver: Driver) -> Timed:
             execute(INSERT_NUMBER, row)
 
     return Timed(
-        run, operations=len(rows), before=before, plain=lambda _: list(connection.execute("SELECT * FROM numbers"))
+        run,
+        operations=len(rows),
+        before=before,
+        plain=lambda _: list(connection.execute("SELECT * FROM numbers")),
+        close=connection.close,
     )
 
 
 def insert_and_commit(driver: Driver) -> Timed:
-    # Kept until the process ends: the folder goes with the object.
     folder = tempfile.TemporaryDirectory(prefix="wasqlite-bench-")
     connection = driver.connect(f"{folder.name}/commits.db")
     assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
     connection.execute("PRAGMA synchronous = NORMAL")
     rows = data.number_rows(driver.scale.numbers)[: driver.scale.commits]
 
-    def before(keep: Any = folder) -> None:
+    def before() -> None:
         connection.execute("DROP TABLE IF EXISTS numbers")
         connection.execute(data.NUMBERS)
         connection.commit()
         # Each turn begins with an empty WAL, and so with its checkpoints at the same places.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close() -> None:
+        connection.close()
+        folder.cleanup()
 
     def run() -> None:
         begin, execute, commit = driver.begin, connection.execute, connection.commit
@@ -173,7 +186,11 @@ def insert_and_commit(driver: Driver) -> Timed:
             commit()
 
     return Timed(
-        run, operations=len(rows), before=before, plain=lambda _: list(connection.execute("SELECT * FROM numbers"))
+        run,
+        operations=len(rows),
+        before=before,
+        plain=lambda _: list(connection.execute("SELECT * FROM numbers")),
+        close=close,
     )
 
 
@@ -290,8 +307,12 @@ def memory_per_connection(driver: Driver) -> Timed:
             opened()
         return (resident() - start) / driver.scale.opened / 2**20
 
+    def close() -> None:
+        for connection in kept:
+            connection.close()
+
     opened()  # what a process has once is not counted
-    return Timed(run, plain=None)
+    return Timed(run, plain=None, close=close)
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -307,7 +328,7 @@ class Workload:
     name: str
     title: str
     group: str
-    target: float
+    target: float | None
     run: Callable[[Driver], Timed] | str | None = None
     unit: str = RATIO
     """Of measured and target: wasqlite's time by native's, or wasqlite's own figure."""
@@ -331,17 +352,17 @@ WORKLOADS = (
     Workload("function", "scalar user function, 1M calls", QUERY, 2.5, scalar_function),
     Workload("tpch", "TPC-H, geometric mean", QUERY, 1.5),
     *(
-        Workload(f"tpch-{n:02}", f"TPC-H query {n}", QUERY, 1.5, partial(tpch_query, n), part_of="tpch")
+        Workload(f"tpch-{n:02}", f"TPC-H query {n}", QUERY, None, partial(tpch_query, n), part_of="tpch")
         for n in tpch.QUERIES
     ),
     Workload("speedtest1", "speedtest1 in memory, total", QUERY, 1.45, "speedtest1"),
     Workload("speedtest1-file", "speedtest1 on a file, total", QUERY, 1.9, "speedtest1-file"),
-    Workload("numpy", "fetch_numpy by fetchall + numpy arrays", COLUMNS, 0.15, fetch_numpy),
-    Workload("arrow", "fetch_arrow of flights by fetchall + pyarrow.table", COLUMNS, 0.20, fetch_arrow),
+    Workload("numpy", "fetch_numpy (by fetchall + arrays)", COLUMNS, 0.15, fetch_numpy),
+    Workload("arrow", "fetch_arrow, flights (by fetchall + table)", COLUMNS, 0.20, fetch_arrow),
     Workload("connect", "connect + first query + close", START, 1.0, connect_and_close, unit=MILLISECONDS),
     Workload("process", "process: import, connect, query", START, 2.5, "process"),
     Workload("memory", "memory per further connection", START, 0.4, memory_per_connection, unit=MEBIBYTES, fresh=True),
-    Workload("mean", "geometric mean of Fetch and Execute", "All", 1.0),
+    Workload("mean", "geometric mean of Fetch and Execute", "Together", 1.0),
 )
 
 __all__ = ["WORKLOADS", "NotBuilt", "Timed", "Workload"]
