@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from typing import Any
 
 import modules
@@ -86,7 +86,7 @@ def name_functions() -> None:
 
     api.config_new = config_new
     # Code that comes from the cache lies in a file, and perf would look for names there.
-    cache.directory = lambda: None  # type: ignore[assignment]
+    cache.directory = lambda: None
 
 
 def sampled(name: str, contender: str, scale: Scale, control: int) -> None:
@@ -113,6 +113,11 @@ def sampled(name: str, contender: str, scale: Scale, control: int) -> None:
         timed.run()
         spent += time.perf_counter() - begun
         os.write(control, b"disable\n")
+
+
+def by_share(shares: dict[str, float]) -> list[tuple[str, float]]:
+    """The largest first."""
+    return sorted(shares.items(), key=lambda item: -item[1])
 
 
 def perf_profile(workload: Workload, contender: str, scale: Scale, lines: int) -> None:
@@ -164,8 +169,8 @@ def perf_profile(workload: Workload, contender: str, scale: Scale, lines: int) -
             text=True,
             check=True,
         ).stdout
-    shares: Counter[str] = Counter()
-    functions: Counter[str] = Counter()
+    shares: defaultdict[str, float] = defaultdict(float)
+    functions: defaultdict[str, float] = defaultdict(float)
     for line in report.splitlines():
         parts = [part.strip() for part in line.split(";")]
         if len(parts) < 3 or not parts[0].endswith("%"):
@@ -176,8 +181,8 @@ def perf_profile(workload: Workload, contender: str, scale: Scale, lines: int) -
         symbol = re.sub(r"^\[.\] ", "", symbol)
         functions[f"{area}: {re.sub(r'^wasm.*?::', '', symbol)}"] += percent
     print(f"{CONTENDERS[contender].title}, shares of processor time (perf):")
-    print("  " + ", ".join(f"{area} {share:.0f} %" for area, share in shares.most_common() if share >= 0.5))
-    for function, share in functions.most_common(lines):
+    print("  " + ", ".join(f"{area} {share:.0f} %" for area, share in by_share(shares) if share >= 0.5))
+    for function, share in by_share(functions)[:lines]:
         print(f"  {share:5.1f} %  {function}")
     print()
 

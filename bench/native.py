@@ -21,7 +21,16 @@ from cache import cache_directory, sha256, write_atomically  # noqa: E402
 from fetch_sqlite import SQLITE_SHA256, SQLITE_SOURCE_ID, fetch  # noqa: E402
 from report import BuildError, run_command, step  # noqa: E402
 
-__all__ = ["BuildError", "cache_directory", "fetch", "run_command", "sha256", "step", "write_atomically"]
+__all__ = [
+    "SQLITE_SOURCE_ID",
+    "BuildError",
+    "cache_directory",
+    "fetch",
+    "run_command",
+    "sha256",
+    "step",
+    "write_atomically",
+]
 
 SONAME = "libsqlite3.so.0"
 _DEFINE = re.compile(r"^#define (SQLITE_(?:ENABLE_\w+|THREADSAFE|OMIT_\w+|SOUNDEX)) (\d+)", re.MULTILINE)

@@ -19,6 +19,9 @@ from typing import Any
 
 from native import BuildError, cache_directory, run_command, sha256, step
 
+# Read at once: what this process knows of this file, and not what it may have become since.
+_SOURCE = Path(__file__).read_bytes()
+
 QUERIES = range(1, 23)
 # What the specification calls primary and foreign keys; it allows indexes on both.
 KEYS = {
@@ -78,9 +81,9 @@ def translate(query: str) -> str:
     """A query of DuckDB's dialect in SQLite's."""
     import sqlglot
 
-    return lower(sqlglot.parse_one(query, read="duckdb")).sql(
-        dialect="sqlite", unsupported_level=sqlglot.ErrorLevel.RAISE
-    )
+    tree = lower(sqlglot.parse_one(query, read="duckdb"))
+    text: str = tree.sql(dialect="sqlite", unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return text
 
 
 def extension() -> Path:
@@ -120,14 +123,14 @@ def plain(value: Any) -> Any:
 
 def prepare(scale: float) -> Path:
     """A folder with ``tpch.db`` and ``queries.json``: text and expected rows per query."""
-    digest = sha256(Path(__file__).read_bytes() + version("sqlglot").encode() + version("duckdb").encode())[:12]
-    folder = cache_directory() / f"tpch-{scale}-{digest}"
+    digest = sha256(_SOURCE + version("sqlglot").encode() + version("duckdb").encode())[:12]
+    folder = cache_directory() / "bench" / f"tpch-{scale}-{digest}"
     if (folder / "queries.json").exists():
         return folder
     import duckdb
 
     with step(f"generate TPC-H data (DuckDB, scale factor {scale})"):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "tpch.db").unlink(missing_ok=True)
         source = duckdb.connect(config={"autoinstall_known_extensions": False})
         source.execute(f"LOAD '{extension()}'")
