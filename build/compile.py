@@ -32,6 +32,7 @@ KEPT_OBJECTS = 200
 COMPILE_FLAGS = (
     "-std=gnu17",
     "-O2",
+    "-msimd128",
     "-Wall",
     "-Wextra",
     # Bytes that depend on when they were compiled are an error, not a surprise.
