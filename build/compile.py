@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -125,7 +126,9 @@ def compile_unit(source: Path, amalgamation: Path, toolchain: Toolchain, cached:
         write_atomically(cached, (scratch / "unit.o").read_bytes())
 
 
-def link(objects: dict[str, Path], exports: list[str], toolchain: Toolchain) -> bytes:
+def link(
+    objects: dict[str, Path], exports: list[str], toolchain: Toolchain, flags: Sequence[str] = LINK_FLAGS
+) -> bytes:
     """Link the named objects and return the module."""
     with step("link"), tempfile.TemporaryDirectory(prefix="wasqlite-") as temporary:
         scratch = Path(temporary)
@@ -134,7 +137,7 @@ def link(objects: dict[str, Path], exports: list[str], toolchain: Toolchain) -> 
             shutil.copyfile(cached, scratch / name)
         command = [
             *toolchain.linker,
-            *LINK_FLAGS,
+            *flags,
             *(f"--export={name}" for name in exports if name not in ALWAYS_EXPORTED),
             *objects,
             *map(str, toolchain.libraries),
