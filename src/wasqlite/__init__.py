@@ -6,6 +6,7 @@ import datetime as _datetime
 import time as _time
 from typing import TYPE_CHECKING, Any
 
+from wasqlite import _compat
 from wasqlite import arguments as _arguments
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
@@ -53,6 +54,12 @@ else:
         factory = args[5] if len(args) > 5 else keywords.get("factory", Connection)
         # What was passed is relayed as it is: a factory may take other arguments.
         return factory(*args, **keywords)
+
+    def __getattr__(name):
+        """What only older Pythons have."""
+        from wasqlite.obsolete import attribute
+
+        return attribute(name)
 
 
 apilevel = "2.0"
@@ -138,3 +145,4 @@ __all__ = [
     "threadsafety",
 ]
 __all__ += _exported
+__all__ += _compat.OLD_NAMES
