@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Literal
 
+    from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403
 
     def connect(
@@ -56,7 +57,11 @@ else:
         return factory(*args, **keywords)
 
     def __getattr__(name):
-        """What only older Pythons have."""
+        """What is loaded when it is first asked for, and what only older Pythons have."""
+        if name == "Blob":
+            from wasqlite.blob import Blob
+
+            return globals().setdefault(name, Blob)
         from wasqlite.obsolete import attribute
 
         return attribute(name)
@@ -119,6 +124,7 @@ __all__ = [
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
     "Binary",
+    "Blob",
     "Connection",
     "Cursor",
     "DataError",
