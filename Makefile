@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -35,10 +35,14 @@ setup: .venv/installed  ## virtual environment, tools, compiled module
 demo: setup .venv/demo  ## real data, SQLite in the sandbox and the stdlib side by side
 	@$(BIN)/python examples/demo.py
 
-test: setup  ## all tests, the quick ones first, then other Pythons found here
+test: setup  ## all tests, the quick ones first, then other Pythons found here, then CPython's
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+	$(BIN)/python tests/cpython/run.py
+
+conformance: setup  ## CPython's own sqlite3 tests, unmodified, on every Python found here
+	$(BIN)/python tests/cpython/run.py
 
 # About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (20 minutes)

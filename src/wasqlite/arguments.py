@@ -22,6 +22,9 @@ _NAMES = (
 )
 
 
+_INT_MAX = 0x7FFF_FFFF
+
+
 class Arguments(NamedTuple):
     """The arguments after conversion."""
 
@@ -32,6 +35,49 @@ class Arguments(NamedTuple):
     cached_statements: int
     uri: bool
     autocommit: bool | int
+
+
+def text(function: str, which: int | str, value: Any) -> bytes:
+    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
+    if not isinstance(value, str):
+        named = which if isinstance(which, int) else f"'{which}'"
+        given = "None" if value is None else type(value).__name__
+        raise TypeError(f"{function}() argument {named} must be str, not {given}")
+    encoded = value.encode()
+    if b"\0" in encoded:
+        raise ValueError("embedded null character")
+    return encoded
+
+
+def c_int(value: Any) -> int:
+    """A number that fits C's int."""
+    number = operator.index(value)
+    if not -_INT_MAX - 1 <= number <= _INT_MAX:
+        raise OverflowError("Python int too large to convert to C int")
+    return number
+
+
+def sqlite_integer(value: Any) -> int:
+    """An int of 64 bits."""
+    if not isinstance(value, int):
+        raise TypeError("expected 'int'")
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError("Python int too large to convert to SQLite INTEGER")
+    return int(value)
+
+
+def buffer(value: Any) -> bytes:
+    """The bytes of an object with a buffer."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        view = memoryview(value)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(value).__name__}'") from None
+    with view:
+        if not view.c_contiguous:
+            raise BufferError("memoryview: underlying buffer is not C-contiguous")
+        return view.tobytes()
 
 
 def positional(function: str, count: int) -> None:

@@ -22,6 +22,7 @@ from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
 if TYPE_CHECKING:
+    from wasqlite import blob
     from wasqlite.capi.statement import Statement
 
 _INT_MAX = 0x7FFF_FFFF
@@ -175,6 +176,22 @@ class Connection:
         """Refuse to attach shared memory where it would not be shared."""
         if self._uri and not database.sandbox.shared:
             shared_memory.refuse_attach(sql, parameters)
+
+    # -- objects -----------------------------------------------------------------------------------------------
+
+    def blobopen(
+        self, table: str, column: str, row: int, /, *, readonly: bool = False, name: str = "main"
+    ) -> blob.Blob:
+        """Open a value of an existing row for reading and writing in place."""
+        from wasqlite.blob import open_on
+
+        names = (
+            arguments.text("blobopen", "name", name),
+            arguments.text("blobopen", 1, table),
+            arguments.text("blobopen", 2, column),
+        )
+        rowid = arguments.sqlite_integer(row)
+        return open_on(self, self._check(), names, rowid, not readonly)
 
     # -- transactions ------------------------------------------------------------------------------------------
 

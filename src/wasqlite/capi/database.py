@@ -139,6 +139,15 @@ class Database:
             self.sandbox.cause(code, found.system_errno),
         )
 
+    def run(self, name: str, *arguments: int) -> tuple[Status, Failure | None]:
+        """Call a function that may wait or run long, and read what it left behind. Hold the lock."""
+        outer, self.progress.running = self.progress.running, self.interrupt
+        try:
+            self.function(name)(*arguments)
+        finally:
+            self.progress.running = outer
+        return self.finish()
+
     def drain(self) -> None:
         """Finalize, reset and close what finalisers have queued. Hold the lock."""
         self.sandbox.drain()
@@ -254,12 +263,7 @@ class Database:
                     self.drain()
                 address = self.put(sql[start:] + b"\0")
                 self.interrupt.asked = 0
-                outer, self.progress.running = self.progress.running, self.interrupt
-                try:
-                    self.function("wsq_script")(self._handle, address, len(sql) - start)
-                finally:
-                    self.progress.running = outer
-                found, failure = self.finish()
+                found, failure = self.run("wsq_script", self._handle, address, len(sql) - start)
                 if failure is None or (since := self.wait_turn(failure, since)) is None:
                     return found, failure
                 if found.tail:
