@@ -81,8 +81,8 @@ typedef struct wsq_callback_block {
   uint32_t callback; /* what the host has it registered as */
   int64_t result;    /* its kind, and from bit 8 on the size of text, blob or message */
   int64_t value;     /* the bits of an int64 or float64, or an address */
-  uint32_t instance; /* of an aggregate: the host's number for it, 0 if it has none yet */
-  uint32_t count;    /* of arguments */
+  int64_t instance;  /* of an aggregate: the host's number for it, 0 if it has none yet */
+  int64_t count;     /* of arguments */
   int64_t arguments[WSQ_ARGUMENTS]; /* the bits of int64 or float64; the address of text and blob, and from bit 32 on their size */
   uint8_t types[WSQ_ARGUMENTS];     /* their storage classes */
   char bytes[WSQ_RESULT_BYTES];     /* text, blob or message of the result */
@@ -141,11 +141,11 @@ AT(wsq_callback_block, callback, 4);
 AT(wsq_callback_block, result, 8);
 AT(wsq_callback_block, value, 16);
 AT(wsq_callback_block, instance, 24);
-AT(wsq_callback_block, count, 28);
-AT(wsq_callback_block, arguments, 32);
-AT(wsq_callback_block, types, 8032);
-AT(wsq_callback_block, bytes, 9032);
-_Static_assert(sizeof(wsq_callback_block) == 13128, "wsq_callback_block");
+AT(wsq_callback_block, count, 32);
+AT(wsq_callback_block, arguments, 40);
+AT(wsq_callback_block, types, 8040);
+AT(wsq_callback_block, bytes, 9040);
+_Static_assert(sizeof(wsq_callback_block) == 13136, "wsq_callback_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 

@@ -50,7 +50,7 @@ void callback_begin(void) {
 
 static void append(int type, int64_t bits) {
   wsq_callback_block *block = &wsq_block_of_callback;
-  uint32_t at = block->count++;
+  int64_t at = block->count++;
   if (at < WSQ_KEY_TYPES) block->shape |= (uint32_t)type << 3 * at;
   block->types[at] = (uint8_t)type;
   block->arguments[at] = bits;
@@ -66,7 +66,7 @@ void callback_string(const char *text) { callback_text(text, text ? (uint32_t)st
 
 int callback_call(uint32_t callback) {
   wsq_callback_block *block = &wsq_block_of_callback;
-  block->shape |= (block->count < 255 ? block->count : 255) << 24;
+  block->shape |= (block->count < 255 ? (uint32_t)block->count : 255) << 24;
   block->callback = callback;
   block->result = RESULT_ERROR;
   wsq_host_callback();

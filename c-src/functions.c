@@ -42,7 +42,7 @@ static int arguments(int count, sqlite3_value **values) {
     block->arguments[i] = bits;
   }
   block->shape = shape;
-  block->count = (uint32_t)count;
+  block->count = count;
   return 0;
 }
 
@@ -100,7 +100,7 @@ static void scalar(sqlite3_context *context, int count, sqlite3_value **values) 
 
 /* Steps and inverse steps have no result but an error. */
 static void step_with(sqlite3_context *context, int count, sqlite3_value **values, uint32_t what) {
-  uint32_t *instance = sqlite3_aggregate_context(context, sizeof *instance);
+  int64_t *instance = sqlite3_aggregate_context(context, sizeof *instance);
   if (!instance || arguments(count, values)) {
     sqlite3_result_error_nomem(context);
     return;
@@ -108,7 +108,7 @@ static void step_with(sqlite3_context *context, int count, sqlite3_value **value
   wsq_block_of_callback.instance = *instance;
   int kind = callback_call(callback_of(context) + what);
   /* Also after an error: the object may have been made before its method failed. */
-  if (wsq_block_of_callback.result) *instance = wsq_block_of_callback.instance;
+  if (!*instance && wsq_block_of_callback.result) *instance = wsq_block_of_callback.instance;
   if (kind == SQLITE_NULL) {
     callback_end();
   } else {
@@ -124,7 +124,7 @@ static void inverse(sqlite3_context *context, int count, sqlite3_value **values)
 
 /* Without a row there is no instance, and the result is NULL; nor is there one when it could not be made. */
 static void result_of_instance(sqlite3_context *context, uint32_t what) {
-  uint32_t *instance = sqlite3_aggregate_context(context, 0);
+  int64_t *instance = sqlite3_aggregate_context(context, 0);
   if (!instance || !*instance) return;
   callback_begin();
   wsq_block_of_callback.instance = *instance;

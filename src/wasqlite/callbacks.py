@@ -136,9 +136,10 @@ def _too_long() -> Exception:
 
 def _connect(database: Database) -> None:
     """Give the sandbox what its callbacks need of this layer."""
-    callbacks = database.sandbox.callbacks
-    callbacks.ignored = tracebacks.report
-    callbacks.unsupported = ProgrammingError
+    with database.lock:
+        callbacks = database.callbacks()
+        callbacks.ignored = tracebacks.report
+        callbacks.values.unsupported = ProgrammingError
 
 
 def _named(function: str, name: Any) -> bytes:

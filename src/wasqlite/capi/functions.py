@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wasqlite.capi.batch import FLOAT, INTEGER, NULL
+from wasqlite.capi.callback_values import ARGUMENTS, INSTANCE, RESULT, VALUE, Read
 from wasqlite.capi.callbacks import (
-    ARGUMENTS,
     CALL_FINAL,
     CALL_INVERSE,
     CALL_ITSELF,
     CALL_STEP,
     CALL_VALUE,
-    INSTANCE,
-    RESULT,
-    VALUE,
     Callbacks,
     Handler,
     Maker,
@@ -27,8 +24,8 @@ if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.status import Failure
 
-_ONE_INTEGER = 1 << 24 | INTEGER
-_ONE_FLOAT = 1 << 24 | FLOAT
+_ONE = 1 << 24
+"""The shape of one argument, without its type."""
 _KIND_SCALAR, _KIND_AGGREGATE, _KIND_WINDOW = range(3)
 
 _identities = numbers(1)
@@ -113,13 +110,13 @@ def _create(
 
 
 # -- handlers ------------------------------------------------------------------------------------------------------
-# A handler reads its arguments before it opens the instance for calls, and writes its answer after it closed it. Most
-# results are numbers, so they are written here: a call of `put` is a tenth of the whole callback.
+# A handler reads its arguments before it opens the instance for calls, and writes its answer after it closed it. They
+# are written out for the common cases, because a call more is a tenth of the whole callback.
 
 
 def _scalar(callbacks: Callbacks, function: Any, message: bytes) -> Maker:
-    words, reals, state = callbacks.words, callbacks.reals, callbacks.state
-    put, failed = callbacks.put, callbacks.failed
+    values, state, failed = callbacks.values, callbacks.state, callbacks.failed
+    words, reals, put = values.words, values.reals, values.put
 
     def of_one_number(arguments: memoryview) -> Handler:
         def call() -> None:
@@ -145,63 +142,70 @@ def _scalar(callbacks: Callbacks, function: Any, message: bytes) -> Maker:
 
         return call
 
-    def maker(shape: int) -> Handler:
-        if shape == _ONE_INTEGER:
-            return of_one_number(words)
-        if shape == _ONE_FLOAT:
-            return of_one_number(reals)
-        read = callbacks.reader(shape)
+    def of_one(read: Read) -> Handler:
+        def call() -> None:
+            try:
+                argument = read(ARGUMENTS)
+                state.reentrant = True
+                result = function(argument)
+                state.reentrant = False
+                put(result)
+            except BaseException as error:
+                failed(error, function, message)
 
+        return call
+
+    def of_any(read: Callable[[], Iterable[Any]]) -> Handler:
         def call() -> None:
             try:
                 arguments = read()
                 state.reentrant = True
                 result = function(*arguments)
                 state.reentrant = False
-                kind = type(result)
-                if kind is int:
-                    try:
-                        words[VALUE] = result
-                    except ValueError:
-                        raise OverflowError(TOO_LARGE) from None
-                    words[RESULT] = INTEGER
-                elif kind is float:
-                    reals[VALUE] = result
-                    words[RESULT] = FLOAT
-                else:
-                    put(result)
+                put(result)
             except BaseException as error:
                 failed(error, function, message)
 
         return call
 
+    def maker(shape: int) -> Handler:
+        if shape in (_ONE | INTEGER, _ONE | FLOAT):
+            return of_one_number(words if shape == _ONE | INTEGER else reals)
+        return of_one(values.piece(shape & 7)) if shape >> 24 == 1 else of_any(values.reader(shape))
+
     return maker
 
 
 def _step(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
-    words, state, instances, failed = callbacks.words, callbacks.state, callbacks.instances, callbacks.failed
+    values, state, failed = callbacks.values, callbacks.state, callbacks.failed
+    words, instances = values.words, callbacks.instances
+    init, missing, raised = messages.init, messages.step_missing, messages.step
 
     def maker(shape: int) -> Handler:
-        read = callbacks.reader(shape)
+        read = values.reader(shape)
 
         def call() -> None:
-            number = words[INSTANCE] & 0xFFFF_FFFF
-            message = messages.step
+            number = words[INSTANCE]
+            message = raised
             try:
                 arguments = read()
                 state.reentrant = True
                 if number:
-                    instance = instances[number]
+                    message = missing
+                    step = instances[number].step
+                    message = raised
+                    step(*arguments)
+                    state.reentrant = False
                 else:
-                    message = messages.init
+                    message = init
                     instance = factory()
                     number = _add(instances, instance)
-                message = messages.step_missing
-                step = instance.step
-                message = messages.step
-                step(*arguments)
-                state.reentrant = False
-                words[INSTANCE] = number
+                    message = missing
+                    step = instance.step
+                    message = raised
+                    step(*arguments)
+                    state.reentrant = False
+                    words[INSTANCE] = number
                 words[RESULT] = NULL
             except BaseException as error:
                 words[INSTANCE] = number
@@ -213,23 +217,22 @@ def _step(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
 
 
 def _add(instances: dict[int, Any], instance: Any) -> int:
-    number = next(_identities) & 0xFFFF_FFFF
-    while not number or number in instances:
-        number = next(_identities) & 0xFFFF_FFFF
+    number = next(_identities)
     instances[number] = instance
     return number
 
 
 def _inverse(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
-    words, state, instances, failed = callbacks.words, callbacks.state, callbacks.instances, callbacks.failed
+    values, state, failed = callbacks.values, callbacks.state, callbacks.failed
+    words, instances = values.words, callbacks.instances
 
     def maker(shape: int) -> Handler:
-        read = callbacks.reader(shape)
+        read = values.reader(shape)
 
         def call() -> None:
             message = messages.inverse_arguments
             try:
-                number = words[INSTANCE] & 0xFFFF_FFFF
+                number = words[INSTANCE]
                 arguments = read()
                 state.reentrant = True
                 message = messages.inverse_missing
@@ -247,13 +250,13 @@ def _inverse(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
 
 
 def _value(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
-    words, state, instances = callbacks.words, callbacks.state, callbacks.instances
-    put, failed = callbacks.put, callbacks.failed
+    values, state, failed = callbacks.values, callbacks.state, callbacks.failed
+    words, put, instances = values.words, values.put, callbacks.instances
 
     def call() -> None:
         message = None
         try:
-            number = words[INSTANCE] & 0xFFFF_FFFF
+            number = words[INSTANCE]
             state.reentrant = True
             result = instances[number].value()
             state.reentrant = False
@@ -267,12 +270,12 @@ def _value(callbacks: Callbacks, factory: Any, messages: Messages) -> Maker:
 
 
 def _final(callbacks: Callbacks, factory: Any, messages: Messages, window: bool) -> Maker:
-    words, state, instances = callbacks.words, callbacks.state, callbacks.instances
-    put, failed = callbacks.put, callbacks.failed
+    values, state, failed = callbacks.values, callbacks.state, callbacks.failed
+    words, put, instances = values.words, values.put, callbacks.instances
 
     def call() -> None:
         try:
-            instance = instances.pop(words[INSTANCE] & 0xFFFF_FFFF)
+            instance = instances.pop(words[INSTANCE])
             state.reentrant = True
             result = instance.finalize()
             state.reentrant = False

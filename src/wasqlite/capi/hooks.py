@@ -7,16 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wasqlite.capi.batch import INTEGER
-from wasqlite.capi.callbacks import (
-    CALL_ITSELF,
-    CALL_NO_MEMORY,
-    CALL_UNEXPANDED,
-    RESULT,
-    VALUE,
-    Callbacks,
-    Handler,
-    Maker,
-)
+from wasqlite.capi.callback_values import ARGUMENTS, RESULT, VALUE
+from wasqlite.capi.callbacks import CALL_ITSELF, CALL_NO_MEMORY, CALL_UNEXPANDED, Callbacks, Handler, Maker
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
@@ -103,30 +95,24 @@ def _set(
 
 
 def _collation(callbacks: Callbacks, function: Any) -> Maker:
-    words, progress = callbacks.words, callbacks.progress
+    progress, words, text = callbacks.progress, callbacks.values.words, callbacks.values.text
 
-    def maker(shape: int) -> Handler:
-        read = callbacks.reader(shape)
-
-        def call() -> None:
-            try:
-                first, second = read()
-                callbacks.in_hook = True
-                result = function(first, second)
-            except Exception as error:
-                parked = progress.parked
-                if not parked:
-                    progress.waived = error
-                parked += [error]
-                return
-            finally:
-                callbacks.in_hook = False
-            words[VALUE] = _sign(result)
+    def call() -> None:
+        try:
+            first, second = text(ARGUMENTS), text(ARGUMENTS + 1)
+            callbacks.in_hook = True
+            result = function(first, second)
+            callbacks.in_hook = False
+            words[VALUE] = (result > 0) - (result < 0) if type(result) is int else _sign(result)
             words[RESULT] = INTEGER
+        except Exception as error:
+            callbacks.in_hook = False
+            parked = progress.parked
+            if not parked:
+                progress.waived = error
+            parked += [error]
 
-        return call
-
-    return maker
+    return lambda _: call
 
 
 def _sign(result: Any) -> int:
@@ -139,10 +125,10 @@ def _sign(result: Any) -> int:
 
 
 def _authorizer(callbacks: Callbacks, function: Any) -> Mapping[int, Maker]:
-    words, failed = callbacks.words, callbacks.failed
+    words, failed = callbacks.values.words, callbacks.failed
 
     def maker(shape: int) -> Handler:
-        read = callbacks.reader(shape)
+        read = callbacks.values.reader(shape)
 
         def call() -> None:
             try:
@@ -165,7 +151,7 @@ def _authorizer(callbacks: Callbacks, function: Any) -> Mapping[int, Maker]:
 
 
 def _progress(callbacks: Callbacks, function: Any) -> Mapping[int, Maker]:
-    words, failed = callbacks.words, callbacks.failed
+    words, failed = callbacks.values.words, callbacks.failed
 
     def call() -> None:
         try:
@@ -184,7 +170,7 @@ def _trace(callbacks: Callbacks, function: Any, too_long: Callable[[], Exception
     state = callbacks.state
 
     def maker(shape: int, unexpanded: bool = False) -> Handler:
-        read = callbacks.reader(shape)
+        read = callbacks.values.reader(shape)
 
         def call() -> None:
             try:
