@@ -31,7 +31,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
   int unread = left_on_row == stmt;
   execute_forget(stmt);
   for (;;) {
-    if (begun && (out->rows >= max_rows || out->bytes >= max_bytes)) break;
+    if (begun && (out->rows >= max_rows || out->bytes >= max_bytes || call->compare_failed)) break;
     if (unread) {
       unread = 0;
     } else {
@@ -141,7 +141,7 @@ int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t nco
   reset(stmt);
   int rc = reader_begin(&reader, columns, ncolumns);
   if (rc == SQLITE_OK) rc = SQLITE_DONE;
-  while (rc == SQLITE_DONE && done < rows) {
+  while (rc == SQLITE_DONE && done < rows && !call->compare_failed) {
     rc = reader_bind(&reader, stmt, done, copy);
     if (rc) break;
     execute_forget(stmt);

@@ -54,6 +54,7 @@ wsq_call *call_begin(void) {
   }
   call->system_errno = 0;
   call->flags = 0;
+  call->compare_failed = 0;
   call->captured = 0;
   call->extended = 0;
   call->error_offset = -1;
@@ -162,4 +163,10 @@ void call_set_errno(int wasi_errno) {
 
 void call_set_flag(uint32_t flag) {
   if (current) current->flags |= flag;
+}
+
+int call_compare_failed(int now) {
+  if (!current) return 0;
+  current->compare_failed |= now;
+  return current->compare_failed;
 }

@@ -16,6 +16,7 @@ typedef struct wsq_call {
   batch out;             /* its output; valid until the next call at this level */
   int32_t system_errno;
   uint32_t flags;
+  int compare_failed;    /* a collation's callback failed: no more of them in this call */
   int captured;          /* the error below was captured: keep it, whatever reset does to the handle */
   int32_t extended;
   int32_t error_offset;
@@ -47,5 +48,8 @@ void call_statement(sqlite3_stmt *stmt);
 /* For the VFS, inside or outside of a call. */
 void call_set_errno(int wasi_errno);
 void call_set_flag(uint32_t flag);
+
+/* For collations: whether one has failed in this call; `now` is added to it. */
+int call_compare_failed(int now);
 
 #endif

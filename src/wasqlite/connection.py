@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from threading import get_ident
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wasqlite import arguments, exceptions, shared_memory, transactions
@@ -199,7 +199,7 @@ class Connection:
         """Run BEGIN, COMMIT or ROLLBACK; each is compiled once per connection."""
         try:
             statement = self._kept.get(sql)
-            if statement is None:
+            if statement is None or statement.active:  # active: this is one of its own callbacks
                 statement, _, failure = database.prepare(sql.encode())
                 if failure is not None:
                     raise from_failure(failure)
@@ -291,6 +291,43 @@ class Connection:
     def autocommit(self) -> None:
         raise AttributeError("cannot delete attribute")
 
+    # -- callbacks ---------------------------------------------------------------------------------------------
+
+    @arguments.positional_only("name", "narg", "func")
+    def create_function(self, name: str, narg: int, func: Any, *, deterministic: bool = False) -> None:
+        """Creates a new function. ``narg`` is its number of arguments, -1 for any."""
+        _callbacks().create_function(self._check(), name, narg, func, deterministic)
+
+    @arguments.positional_only("name", "n_arg", "aggregate_class")
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any) -> None:
+        """Creates a new aggregate: its objects have the methods ``step`` and ``finalize``."""
+        _callbacks().create_aggregate(self._check(), name, n_arg, aggregate_class)
+
+    def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
+        """Creates or redefines an aggregate window function, with ``value`` and ``inverse`` too; None removes it."""
+        _callbacks().create_window_function(self._check(), name, num_params, aggregate_class)
+
+    def create_collation(self, name: str, callback: Any, /) -> None:
+        """Creates a collation function; None removes it."""
+        _callbacks().create_collation(self._check(), name, callback)
+
+    @arguments.positional_only("authorizer_callback")
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        """Set authorizer callback; None removes it."""
+        _callbacks().set_authorizer(self._check(), authorizer_callback)
+        # It wants to be asked for each BEGIN and COMMIT, not only when they are compiled for the first time.
+        self._kept = {} if authorizer_callback is None else transactions.Unkept()
+
+    @arguments.positional_only("progress_handler")
+    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
+        """Set progress handler callback, called every ``n`` instructions; None removes it."""
+        _callbacks().set_progress_handler(self._check(), progress_handler, n)
+
+    @arguments.positional_only("trace_callback")
+    def set_trace_callback(self, trace_callback: Any) -> None:
+        """Set a trace callback called for each SQL statement, parameters filled in; None removes it."""
+        _callbacks().set_trace_callback(self._check(), trace_callback)
+
     # -- life --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -313,7 +350,7 @@ class Connection:
 
     def interrupt(self) -> None:
         """Abort any pending database operation, from any thread."""
-        self._check_open().interrupt.requested = 1
+        self._check_open().interrupt_all()
 
     def getlimit(self, category: int, /) -> int:
         """Get connection run-time limits."""
@@ -351,6 +388,13 @@ class Connection:
 
 register_connection(Connection)
 _new_cursor = Cursor.__new__
+
+
+def _callbacks() -> ModuleType:
+    # Here, because many programs have none, and every module costs start-up time.
+    from wasqlite import callbacks
+
+    return callbacks
 
 
 def _open(path: bytes, given: arguments.Arguments) -> Database:

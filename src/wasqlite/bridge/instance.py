@@ -106,8 +106,10 @@ class Instance:
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
         self._trampolines.extend(Trampoline(function, self.parked, self.state) for function in functions)
-        for trampoline in self._trampolines:
-            thunk = HostCallback(trampoline.callback)
+        callbacks = [trampoline.callback for trampoline in self._trampolines]
+        callbacks += [trampoline.second for trampoline in self._trampolines if trampoline.second is not None]
+        for callback in callbacks:
+            thunk = HostCallback(callback)
             extern = Extern(kind=FUNC)
             api.func_new(context, nothing, thunk, None, None, extern.address)
             self._thunks.append(thunk)

@@ -10,6 +10,7 @@ from wasqlite.capi.batch import Column, CorruptBatch, decode
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
+from wasqlite.capi.sandbox import ACTIVE, RUNNING
 from wasqlite.capi.status import Failure, Status, read
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _OUTCOME = OUTCOME.unpack_from
 class Statement:
     """A prepared statement. Its handle is finalized by the database's next operation after the last reference is gone.
 
-    ``active`` is set while it has been stepped and neither finished nor been reset: it may hold a lock.
+    ``active`` is set while it has been stepped and neither finished nor been reset: it may hold a lock. It is
+    ``RUNNING`` while it is being stepped: callbacks can see it, and must leave it alone.
     """
 
     __slots__ = (
@@ -46,7 +48,7 @@ class Statement:
 
     def __init__(self, database: Database, found: Status) -> None:
         self.database = database
-        self.active = False
+        self.active = 0
         self._prepared: Callable[[], None] | None = None
         self._put: Put = refuse
         self._kinds = 0
@@ -89,7 +91,7 @@ class Statement:
         view = database.memory.view
         status = database.take_status(read(view, database.status_at))
         rc = status.rc
-        self.active = rc == SQLITE_ROW
+        self.active = ACTIVE if rc == SQLITE_ROW else 0
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
         rows = status.rows
         if not rows:
@@ -113,14 +115,18 @@ class Statement:
         interrupt = database.interrupt
         since: float | None = None
         with database.lock:
-            interrupt.requested = 0
+            if interrupt.requested and not database._state.depth:
+                interrupt.requested = 0  # it was meant for what ran before; inside a callback, that is still running
             while True:
                 if database.dropped:
                     database.drain()
                 address = database.put(packed) if count else 0
                 interrupt.asked = 0
+                if interrupt.raised:
+                    database.begin()
                 outer = progress.running
                 progress.running = interrupt
+                self.active = RUNNING
                 try:
                     database.call_execute(self.handle, address, count, max_rows, max_bytes)
                 except BaseException:
@@ -165,7 +171,10 @@ class Statement:
             return None  # the general way tells what is wrong
         interrupt = database.interrupt
         interrupt.requested = 0
+        if interrupt.raised:
+            database.begin()
         database.progress.running = interrupt  # the only one in this sandbox
+        self.active = RUNNING
         try:
             call()
         except BaseException:
@@ -174,6 +183,7 @@ class Statement:
         outcome = _OUTCOME(view, database.status_at)
         database.autocommit = outcome[3]
         database.fresh = False
+        self.active = 0
         return outcome
 
     def record(self, kinds: int) -> tuple[Any, ...]:
@@ -205,6 +215,9 @@ class Statement:
             progress = database.progress
             outer = progress.running
             progress.running = database.interrupt
+            if progress.running.raised:
+                database.begin()
+            self.active = RUNNING
             try:
                 database.call_fetch(self.handle, max_rows, max_bytes)
             except BaseException:
@@ -224,16 +237,17 @@ class Statement:
         interrupt = database.interrupt
         since: float | None = None
         with database.lock:
-            interrupt.requested = 0
+            if interrupt.requested and not database._state.depth:
+                interrupt.requested = 0  # it was meant for what ran before; inside a callback, that is still running
             while True:
                 if database.dropped:
                     database.drain()
                 address = database.reserve(batch.size)
                 database.memory.write(address, batch.placed(address))
-                interrupt.asked = 0
-                self.active = False
+                database.begin()
                 outer = progress.running
                 progress.running = interrupt
+                self.active = RUNNING
                 try:
                     database.call_execute_many(self.handle, address, batch.columns, batch.rows)
                 except BaseException:
@@ -241,27 +255,28 @@ class Statement:
                     raise
                 finally:
                     progress.running = outer
+                self.active = 0
                 found, failure = database.finish()
                 if failure is None or found.rows or (since := self._wait_turn(failure, since)) is None:
                     return found, failure
 
     def _wait_turn(self, failure: Failure, since: float | None) -> float | None:
         """``Database.wait_turn``; while the lock is free, nobody else must take the statement."""
-        self.active = True
+        self.active = RUNNING
         try:
             return self.database.wait_turn(failure, since)
         finally:
-            self.active = False
+            self.active = 0
 
     def _abandon(self) -> None:
         """An exception came out of a call in place of its result: take note of what it did, and give its rows up."""
         if self.database.closed or self.database.instance.dead is not None:
-            self.active = False
+            self.active = 0
             return
         found, _ = self.database.finish()
         if found.rc == SQLITE_ROW:
             self.reset()
-        self.active = False
+        self.active = 0
 
     def reset(self) -> None:
         """Give up the rest of the rows, and the locks with them.
@@ -270,7 +285,7 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            self.active = False
+            self.active = 0
             database.function("wsq_reset")(self.handle)
             database.finish()
 

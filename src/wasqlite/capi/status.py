@@ -68,3 +68,5 @@ class Failure(NamedTuple):
     """A database in WAL mode was met during the call, and the host has no shared memory."""
     cause: Cause | None = None
     """What the operating system said."""
+    raised: BaseException | None = None
+    """What a callback raised, so that the call failed."""
