@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,7 +31,8 @@ ITERATION_BYTES = 256 << 10
 FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
-_LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+"""How a result ends whose rest was given up because an exception came out of a fetch."""
 
 
 class Cursor:
@@ -55,6 +56,7 @@ class Cursor:
         "_lastrowid",
         "_locked",
         "_next",
+        "_query",
         "_raw",
         "_rowcount",
         "_rows",
@@ -79,6 +81,7 @@ class Cursor:
         self.row_factory: Any = None
         self._unfinished: Unfinished | None = None
         self._failure: Failure | None = None
+        self._query: Query | None = None
         self._changes = -1
         self._raw = False
         self._next = None
@@ -173,6 +176,7 @@ class Cursor:
         if status.reprepared != query.reprepared:
             query.describe_again()
         self._description = query.description
+        self._query = query
         self._failure = failure
         if status.rc == SQLITE_ROW:
             self._unfinished = Unfinished(statement)
@@ -272,7 +276,7 @@ class Cursor:
             )
         except BaseException as error:
             self._unfinished = None
-            self._failure = _LOST  # what comes after the rows that are here must not look like the end
+            self._failure = LOST  # what comes after the rows that are here must not look like the end
             unfinished.release_quietly()
             if isinstance(error, BridgeError):
                 raise_unusable(error)
@@ -370,6 +374,21 @@ class Cursor:
                 fetched.append(Cursor.__next__(self))
         self._end()
         return fetched
+
+    def fetch_numpy(self, *, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Fetches all rows from the resultset as one numpy array per column, by the columns' names.
+
+        A column with NULLs is a masked array. See docs/columnar.md; needs ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar import arrays
+
+        return arrays.fetch(self, types)
+
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
+        from wasqlite.columnar import arrays
+
+        return arrays.Batches(self, rows, types)
 
     def _plain(self) -> bool:
         """Whether the rows of the batch go out as they are."""
