@@ -390,6 +390,21 @@ class Cursor:
 
         return arrays.Batches(self, rows, types)
 
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+        """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
+
+        See docs/columnar.md; needs ``wasqlite[arrow]``.
+        """
+        from wasqlite.columnar.arrow import results
+
+        return results.fetch(self, types)
+
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
+        from wasqlite.columnar.arrow import results
+
+        return results.ArrowStream(self, rows, types)
+
     def _plain(self) -> bool:
         """Whether the rows of the batch go out as they are."""
         return self.row_factory is None and not self._raw and self._connection.text_factory is str

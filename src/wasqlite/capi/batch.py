@@ -47,9 +47,7 @@ def decode(view: memoryview, address: int, columns: int, rows: int, *, raw: bool
     if rows == 1 and not raw:
         return _single(view, address, columns)
     limit = len(view)
-    return [
-        _column(view, limit, rows, raw, *descriptor) for descriptor in _descriptors(view, limit, address, columns)
-    ]
+    return [_column(view, limit, rows, raw, *descriptor) for descriptor in _descriptors(view, limit, address, columns)]
 
 
 class GuestColumn:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wasqlite import rows as row_values
 from wasqlite.capi.batch import FLOAT, SEEN_FLOAT, SEEN_TEXT, RawText
-from wasqlite.columnar import decide, numbers, source, types
+from wasqlite.columnar import decide, kinds, numeric, source
 from wasqlite.columnar.pieces import Piece
 from wasqlite.exceptions import DataError, ProgrammingError
 
@@ -79,7 +79,7 @@ class _Kinds:
         for name in names:
             if names.count(name) > 1:
                 raise ProgrammingError(f"two columns are named {name!r}: name one of them with AS")
-        wishes = [_wish(wish) for wish in types.per_column(wanted, names)]
+        wishes = [_wish(wish) for wish in kinds.per_column(wanted, names)]
         self._wanted = [kind for kind, _ in wishes]
         self._string_dtypes = [dtype for _, dtype in wishes]
         self._found: list[str] | None = None
@@ -88,15 +88,15 @@ class _Kinds:
     def arrays(self, rows: source.Source, pieces: list[list[Piece]], first_row: int) -> Columns:
         """The arrays of some pieces, which are used up."""
         if self._found is None:
-            self._found = decide.kinds(rows.names, pieces, self._wanted, rows.declared_types)
+            self._found = decide.column_kinds(rows.names, pieces, self._wanted, rows.declared_types)
             self._decided_by = rows.row
         found: Columns = {}
         for number, (name, kind) in enumerate(zip(rows.names, self._found, strict=True)):
             chosen_by = ", by types=" if self._wanted[number] else f", by the first {self._decided_by} rows"
-            column = numbers.Column(name, kind, first_row, chosen_by)
+            column = numeric.Column(name, kind, first_row, chosen_by)
             parts, pieces[number] = pieces[number], []  # so that its memory is free before the next column needs some
-            if kind in types.NUMBERS:
-                found[name] = _masked(numbers.array(parts, column), numbers.joined_mask(parts))
+            if kind in kinds.NUMBERS:
+                found[name] = _masked(numeric.array(parts, column), numeric.joined_mask(parts))
             else:
                 found[name] = _objects(parts, column, self._string_dtypes[number])
         return found
@@ -111,10 +111,10 @@ def _wish(wish: Any) -> tuple[str | None, np.dtype[Any] | None]:
         if dtype.kind == "T":
             return "text", dtype
         wish = dtype.name
-    return types.parse(wish), None
+    return kinds.parse(wish), None
 
 
-def _masked(data: NDArray[Any], mask: numbers.Mask) -> NDArray[Any]:
+def _masked(data: NDArray[Any], mask: numeric.Mask) -> NDArray[Any]:
     if mask is None:
         return data
     if data.dtype.kind == "f":
@@ -122,7 +122,7 @@ def _masked(data: NDArray[Any], mask: numbers.Mask) -> NDArray[Any]:
     return np.ma.MaskedArray(data, mask=mask)
 
 
-def _objects(pieces: Sequence[Piece], column: numbers.Column, dtype: np.dtype[Any] | None) -> NDArray[Any]:
+def _objects(pieces: Sequence[Piece], column: numeric.Column, dtype: np.dtype[Any] | None) -> NDArray[Any]:
     column.check_classes(pieces)
     found: NDArray[Any] = np.empty(sum(piece.rows for piece in pieces), object)
     at = 0
@@ -130,7 +130,7 @@ def _objects(pieces: Sequence[Piece], column: numbers.Column, dtype: np.dtype[An
         if piece.classes:
             found[at : at + piece.rows] = _values(piece, column)
         at += piece.rows
-    mask = numbers.joined_mask(pieces)
+    mask = numeric.joined_mask(pieces)
     if dtype is not None:
         if mask is not None:
             if not hasattr(dtype, "na_object"):
@@ -140,7 +140,7 @@ def _objects(pieces: Sequence[Piece], column: numbers.Column, dtype: np.dtype[An
     return found if mask is None else np.ma.MaskedArray(found, mask=mask)
 
 
-def _values(piece: Piece, column: numbers.Column) -> Sequence[Any]:
+def _values(piece: Piece, column: numeric.Column) -> Sequence[Any]:
     """A piece's values as Python objects."""
     if piece.values is None:
         return _numbers(piece)

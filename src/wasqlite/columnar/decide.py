@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from wasqlite.columnar import types
+from wasqlite.columnar import kinds
 from wasqlite.columnar.pieces import Piece
 
 
-def kinds(
+def column_kinds(
     names: Sequence[str],
     pieces: Sequence[Sequence[Piece]],
     wanted: Sequence[str | None],
@@ -27,13 +27,13 @@ def kinds(
             for piece in parts:
                 classes |= piece.classes
             try:
-                kind = types.natural(classes)
+                kind = kinds.natural(classes)
             except LookupError:
-                raise types.conflict(name, _places(parts, classes)) from None
+                raise kinds.conflict(name, _places(parts, classes)) from None
         if kind is None:
             if declared is None:
                 declared = declared_types()
-            kind = types.declared(declared[number] if number < len(declared) else None)
+            kind = kinds.declared(declared[number] if number < len(declared) else None)
         found.append(kind)
     return found
 
@@ -41,7 +41,7 @@ def kinds(
 def _places(pieces: Sequence[Piece], classes: int) -> list[tuple[int, int]]:
     """For each storage class the first row that has it."""
     places = []
-    for bit in types.split(classes):
+    for bit in kinds.split(classes):
         row = 0
         for piece in pieces:
             first = piece.first_row(bit)

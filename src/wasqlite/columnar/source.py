@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from wasqlite.cursor import Cursor
 
 BATCH_ROWS = 65536
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 8 << 20
 """Limits of one guest call. A batch of 2,000 rows is as fast per row; fewer and larger arrays are nicer to have."""
+
+
+Parts = list[list[Piece]]
+"""For each column its pieces, which follow each other."""
 
 
 class Source:
@@ -38,6 +42,7 @@ class Source:
         self._description = cursor._description
         self._query = cursor._query
         self._packed = packed
+        self._closed = False
         self._head = [] if cursor._next is None else [cursor._next, *cursor._rows]
         self._unfinished: Unfinished | None = cursor._unfinished
         self._failure: Failure | None = cursor._failure
@@ -59,6 +64,8 @@ class Source:
                 head, self._head = self._head[:most], self._head[most:]
                 self.row += len(head)
                 return [from_values(column, packed=self._packed) for column in zip(*head, strict=True)]
+            if self._closed:
+                raise ProgrammingError("The rest of these rows was given up: their reader was closed.")
             if self._unfinished is None:
                 failure, self._failure = self._failure, None
                 if failure is not None:
@@ -70,7 +77,6 @@ class Source:
 
     def _fetch(self, unfinished: Unfinished, most: int) -> list[Piece]:
         statement = unfinished.statement
-        assert statement is not None
         pieces: list[Piece] = []
 
         def take(rows: int, columns: list[GuestColumn]) -> None:
@@ -79,7 +85,12 @@ class Source:
             pieces.extend([from_guest(rows, column, packed=self._packed) for column in columns])
 
         try:
-            status, failure = statement.fetch_columns(most, BATCH_BYTES, take, packed=self._packed)
+            if statement is None:
+                return []  # closed just now, by another thread
+            with statement.database.lock:
+                if unfinished.statement is None:
+                    return []
+                status, failure = statement.fetch_columns(most, BATCH_BYTES, take, packed=self._packed)
         except BaseException as error:
             self._unfinished = None
             self._failure = LOST  # what comes after the rows that were read must not look like the end
@@ -115,9 +126,11 @@ class Source:
 
     def close(self, *, quietly: bool = False) -> None:
         """Give the rest of the rows up; ``quietly``: with the connection's next operation."""
-        unfinished, self._unfinished = self._unfinished, None
+        unfinished = self._unfinished
+        if unfinished is not None or self._head or self._failure is not None:
+            self._closed = True
+        self._unfinished = self._failure = None
         self._head = []
-        self._failure = None
         if unfinished is None:
             return
         if quietly or self._connection._database is None:
@@ -129,9 +142,9 @@ class Source:
             raise_unusable(error)
 
 
-def columns(source: Source, rows: int | None = None) -> list[list[Piece]]:
+def columns(source: Source, rows: int | None = None) -> Parts:
     """All that is left, or at most ``rows`` rows of it: for each column its pieces."""
-    found: list[list[Piece]] = [[] for _ in source.names]
+    found: Parts = [[] for _ in source.names]
     wanted = rows
     while wanted is None or wanted > 0:
         pieces = source.read(wanted)

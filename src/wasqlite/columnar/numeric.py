@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wasqlite.capi.batch import FLOAT, SEEN_FLOAT, SEEN_INTEGER
-from wasqlite.columnar import types
+from wasqlite.columnar import kinds
 from wasqlite.columnar.pieces import Piece
 from wasqlite.exceptions import DataError
 
@@ -29,16 +30,16 @@ class Column:
 
     def misfit(self, row: int, what: str) -> DataError:
         """``row`` counts from the first piece on."""
-        return types.misfit(self.name, self.row + row, what, self.kind, self.chosen_by)
+        return kinds.misfit(self.name, self.row + row, what, self.kind, self.chosen_by)
 
     def check_classes(self, pieces: Sequence[Piece]) -> None:
         """DataError for the first value of a storage class that the type has no room for."""
-        strange = ~types.HOLDS[self.kind]
+        strange = ~kinds.HOLDS[self.kind]
         row = 0
         for piece in pieces:
             if piece.classes & strange:
-                first, bit = min((piece.first_row(bit) or 0, bit) for bit in types.split(piece.classes & strange))
-                raise self.misfit(row + first, types.CLASS_NAMES[bit])
+                first, bit = min((piece.first_row(bit) or 0, bit) for bit in kinds.split(piece.classes & strange))
+                raise self.misfit(row + first, kinds.CLASS_NAMES[bit])
             row += piece.rows
 
 
@@ -51,7 +52,7 @@ def joined_mask(pieces: Sequence[Piece]) -> Mask:
     return np.concatenate([np.zeros(p.rows, np.bool_) if p.mask is None else p.mask for p in pieces])
 
 
-def array(pieces: Sequence[Piece], column: Column) -> NDArray[np.generic]:
+def array(pieces: Sequence[Piece], column: Column) -> NDArray[Any]:
     """The values as the column's type, which is a numeric one; what stands in NULL rows is zero."""
     column.check_classes(pieces)
     if len(pieces) == 1 and (column.kind, pieces[0].classes) in (("int64", SEEN_INTEGER), ("float64", SEEN_FLOAT)):
@@ -66,7 +67,7 @@ def array(pieces: Sequence[Piece], column: Column) -> NDArray[np.generic]:
     return found
 
 
-def _fill(out: NDArray[np.generic], piece: Piece, column: Column, at: int) -> None:
+def _fill(out: NDArray[Any], piece: Piece, column: Column, at: int) -> None:
     slots = piece.slots
     if slots is None:
         out[:] = 0
@@ -90,7 +91,7 @@ def _fill(out: NDArray[np.generic], piece: Piece, column: Column, at: int) -> No
         out[rows] = values
 
 
-def _put_integers(out: NDArray[np.generic], integers: NDArray[np.int64], column: Column, at: int) -> None:
+def _put_integers(out: NDArray[Any], integers: NDArray[np.int64], column: Column, at: int) -> None:
     if out.dtype != np.int64:
         low, high = (0, 1) if out.dtype == np.bool_ else (np.iinfo(out.dtype).min, np.iinfo(out.dtype).max)
         # Compared as int64: for uint64 that is the whole range above zero.
@@ -101,7 +102,7 @@ def _put_integers(out: NDArray[np.generic], integers: NDArray[np.int64], column:
     out[:] = integers
 
 
-def _put_exactly(out: NDArray[np.generic], integers: NDArray[np.int64], column: Column, at: int) -> None:
+def _put_exactly(out: NDArray[Any], integers: NDArray[np.int64], column: Column, at: int) -> None:
     """Integers as floats, if they are the same number there."""
     out[:] = integers
     limit = 2 ** (np.finfo(out.dtype).nmant + 1)
@@ -111,7 +112,7 @@ def _put_exactly(out: NDArray[np.generic], integers: NDArray[np.int64], column: 
 
 
 def _put_floats(
-    out: NDArray[np.generic], floats: NDArray[np.float64], column: Column, at: int, rows: NDArray[np.intp] | None = None
+    out: NDArray[Any], floats: NDArray[np.float64], column: Column, at: int, rows: NDArray[np.intp] | None = None
 ) -> None:
     with np.errstate(over="ignore"):
         out[:] = floats

@@ -1,8 +1,9 @@
-"""Which array type a column gets: by what is in it, by what the table declares, or by what the caller wants. Pure rules."""
+"""Pure rules of which array type a column gets: by its values, by what the table declares, by what the caller wants."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from wasqlite.capi.batch import SEEN_BLOB, SEEN_FLOAT, SEEN_INTEGER, SEEN_TEXT
@@ -51,10 +52,8 @@ CLASS_NAMES = {SEEN_INTEGER: "INTEGER", SEEN_FLOAT: "REAL", SEEN_TEXT: "TEXT", S
 def parse(name: Any) -> str:
     """One of ``NAMES``, for what a caller wrote; ValueError."""
     found: Any = name
-    try:
+    with suppress(TypeError):  # what cannot be hashed is no type either
         found = _ALIASES.get(name, name)
-    except TypeError:
-        pass
     if found not in NAMES:
         raise ValueError(f"{name!r} is not an array type; there are {', '.join(NAMES)}")
     return str(found)
