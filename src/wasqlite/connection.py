@@ -163,6 +163,16 @@ class Connection:
         """Executes multiple SQL statements at once."""
         return self._cursor().executescript(sql_script)
 
+    def ingest(self, table: str, data: Any, /, *, mode: str = "create", schema: str = "main") -> int:
+        """Insert Arrow data, or a mapping of column names to numpy arrays, into a table: how many rows there were.
+
+        ``mode``: "create" the table, "append" to one, "replace" one that is there, or "create_append" if need be. All
+        of it is stored or nothing. See docs/columnar.md; needs ``wasqlite[arrow]``, or ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar.ingest import ingest
+
+        return ingest(self, table, data, mode, schema)
+
     def _cursor(self) -> Cursor:
         if self._database is None or self._thread != get_ident():
             self._check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,7 +36,8 @@ FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
 _NO_MORE: Iterator[Values] = iter(())
-_LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+"""How a result ends whose rest was given up because an exception came out of a fetch."""
 
 
 class Cursor:
@@ -64,6 +65,7 @@ class Cursor:
         "_lent",
         "_locked",
         "_next",
+        "_query",
         "_raw",
         "_row_factory",
         "_rowcount",
@@ -94,6 +96,7 @@ class Cursor:
         self._lent: tuple[list[Values], Iterator[Values]] | None = None
         self._unfinished: Unfinished | None = None
         self._failure: Failure | None = None
+        self._query: Query | None = None
         self._changes = -1
         self._raw = False
         self._next = None
@@ -170,6 +173,7 @@ class Cursor:
                             self._keep_outcome(query)
                         elif rows == 0:
                             self._columns = query.columns
+                            self._query = query
                             if query.is_dml:
                                 self._rowcount = changes
                         elif query.is_dml or not self._take_record(query, kinds):
@@ -216,6 +220,7 @@ class Cursor:
         except UnicodeDecodeError:
             return False
         self._columns = query.columns
+        self._query = query
         self._rows = _NO_MORE
         self._raw = False
         self._changes = -1
@@ -243,6 +248,7 @@ class Cursor:
         if status.reprepared != query.reprepared:
             query.describe_again()
         self._columns = query.columns
+        self._query = query
         self._failure = failure
         if status.rc == SQLITE_ROW:
             self._unfinished = Unfinished(statement)
@@ -342,7 +348,7 @@ class Cursor:
             )
         except BaseException as error:
             self._unfinished = None
-            self._failure = _LOST  # what comes after the rows that are here must not look like the end
+            self._failure = LOST  # what comes after the rows that are here must not look like the end
             unfinished.release_quietly()
             if isinstance(error, BridgeError):
                 raise_unusable(error)
@@ -527,6 +533,36 @@ class Cursor:
                 self._check()
         self._end()
         return fetched
+
+    def fetch_numpy(self, *, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Fetches all rows from the resultset as one numpy array per column, by the columns' names.
+
+        A column with NULLs is a masked array. See docs/columnar.md; needs ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar import arrays
+
+        return arrays.fetch(self, types)
+
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
+        from wasqlite.columnar import arrays
+
+        return arrays.Batches(self, rows, types)
+
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+        """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
+
+        See docs/columnar.md; needs ``wasqlite[arrow]``.
+        """
+        from wasqlite.columnar.arrow import results
+
+        return results.fetch(self, types)
+
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
+        from wasqlite.columnar.arrow import results
+
+        return results.ArrowStream(self, rows, types)
 
     # -- the rest ----------------------------------------------------------------------------------------------
 

@@ -34,10 +34,15 @@ def _text(value: str | RawText, factory: Any, columns: Columns | None, index: in
             return value.decode()
         except UnicodeDecodeError:
             name = columns.description[index][0] if columns is not None and columns.description else ""
-            text = value.partition(b"\0")[0].decode("ascii", "replace")
-            raise OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'") from None
+            raise undecodable(value, name) from None
     data = value.encode() if isinstance(value, str) else bytes(value)
     return data if factory is bytes else factory(data)
+
+
+def undecodable(value: bytes, name: str) -> OperationalError:
+    """The error for text that is not UTF-8, in the column ``name``."""
+    text = value.partition(b"\0")[0].decode("ascii", "replace")
+    return OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'")
 
 
 def row_count(size: Any) -> int:

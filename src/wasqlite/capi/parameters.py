@@ -119,19 +119,21 @@ class Encoded:
     def __init__(self, rows: int, columns: int) -> None:
         self.rows = rows
         self.columns = columns
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
         self._descriptors: list[tuple[int, int, int, int, int]] = []
         self.size = DESCRIPTOR.size * columns
 
-    def _put(self, data: bytes) -> int:
+    def _put(self, data: bytes | memoryview) -> int:
         address = self.size
         padding = -len(data) % 8
-        self._chunks.append(data if not padding else data + bytes(padding))
+        self._chunks.append(data)
+        if padding:
+            self._chunks.append(bytes(padding))
         self.size += len(data) + padding
         return address
 
-    def add(self, seen: int, tags: bytes | None, slots: bytes | None, payload: bytes = b"") -> None:
-        """Append a column."""
+    def add(self, seen: int, tags: bytes | None, slots: bytes | memoryview | None, payload: bytes = b"") -> None:
+        """Append a column, as docs/abi.md has it."""
         at_tags = self._put(tags) if tags is not None else 0
         at_slots = self._put(slots) if slots is not None else 0
         at_payload = self._put(payload) if payload else 0
@@ -139,7 +141,7 @@ class Encoded:
 
     def placed(self, base: int) -> bytes:
         """The bytes of the batch for the guest address ``base``."""
-        head = [
+        head: list[bytes | memoryview] = [
             DESCRIPTOR.pack(
                 seen, 0, tags and tags + base, slots and slots + base, payload and payload + base, size, 0, 0
             )
@@ -156,7 +158,7 @@ def encode(rows: Sequence[Sequence[Any]], columns: int) -> Encoded:
     batch = Encoded(len(rows), columns)
     if columns:
         for position, column in enumerate(zip(*rows, strict=True)):
-            _encode_column(batch, column, position)
+            encode_column(batch, column, position)
     return batch
 
 
@@ -170,7 +172,8 @@ def first_unsuitable(rows: Sequence[Sequence[Any]]) -> tuple[int, Exception] | N
     return None
 
 
-def _encode_column(batch: Encoded, column: tuple[Any, ...], position: int) -> None:
+def encode_column(batch: Encoded, column: tuple[Any, ...], position: int) -> None:
+    """Append a column of values. ``position`` (from 0) is for the error message."""
     kinds = set(map(type, column))
     if len(kinds) == 1:
         kind = kinds.pop()

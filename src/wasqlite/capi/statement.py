@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from wasqlite.capi.batch import Column, CorruptBatch, decode
+from wasqlite.capi.batch import Column, CorruptBatch, GuestColumn, decode, guest_columns
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
@@ -205,27 +205,56 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            if database.dropped:
-                database.drain()
-            if database.interrupt.requested:
-                # SQLite would see it at the next step of a statement that is under way; we look less often.
-                database.interrupt.requested = 0
-                self.reset()
+            if not self._step_on(database.call_fetch, max_rows, max_bytes):
                 return database.status, (), raw, _INTERRUPTED
-            progress = database.progress
-            outer = progress.running
-            progress.running = database.interrupt
-            if progress.running.raised:
-                database.begin()
-            self.active = RUNNING
-            try:
-                database.call_fetch(self.handle, max_rows, max_bytes)
-            except BaseException:
-                self._abandon()
-                raise
-            finally:
-                progress.running = outer
             return self._result(max_rows, raw)
+
+    def fetch_columns(
+        self, max_rows: int, max_bytes: int, take: Callable[[int, list[GuestColumn]], None], *, packed: bool
+    ) -> tuple[Status, Failure | None]:
+        """Step on, for a further batch, and let ``take`` copy its rows' columns out of guest memory.
+
+        ``packed``: nothing stands between the texts of a column. https://sqlite.org/c3ref/step.html
+        """
+        database = self.database
+        with database.lock:
+            call = database.function("wsq_fetch_packed") if packed else database.call_fetch
+            if not self._step_on(call, max_rows, max_bytes):
+                return database.status, _INTERRUPTED
+            status, failure = database.finish()
+            self.active = ACTIVE if status.rc == SQLITE_ROW else 0
+            if status.rows > max_rows:
+                raise CorruptBatch(f"a batch has {status.rows} rows where at most {max_rows} were asked for")
+            if status.rows:
+                database.memory.refresh()
+                view = database.memory.view
+                take(status.rows, guest_columns(view, status.batch, status.columns, status.rows))
+            return status, failure
+
+    def _step_on(self, call: Callable[..., int], max_rows: int, max_bytes: int) -> bool:
+        """Run one of the fetching functions. False: interrupted, and reset. Hold the lock."""
+        database = self.database
+        if database.dropped:
+            database.drain()
+        if database.interrupt.requested:
+            # SQLite would see it at the next step of a statement that is under way; we look less often.
+            database.interrupt.requested = 0
+            self.reset()
+            return False
+        progress = database.progress
+        outer = progress.running
+        progress.running = database.interrupt
+        if progress.running.raised:
+            database.begin()
+        self.active = RUNNING
+        try:
+            call(self.handle, max_rows, max_bytes)
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            progress.running = outer
+        return True
 
     def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
         """Bind, step to the end and reset for each row of an input batch; ``status.rows`` tells how many were done.
@@ -302,6 +331,20 @@ class Statement:
                 self.reprepared = found.reprepared
                 self.names = self._names(found) if found.columns else []
             return self.names
+
+    def declared_types(self) -> list[str | None]:
+        """The types of the result columns in the words of CREATE TABLE; None for expressions and columns without one.
+
+        https://sqlite.org/c3ref/column_decltype.html
+        """
+        database = self.database
+        with database.lock:
+            database.function("wsq_declared_types", hold_gil=True)(self.handle)
+            found, failure = database.finish()
+            if failure is not None or not found.rows:
+                return [None] * found.columns
+            texts = self._decode(found, 1, found.columns, raw=True)[0]
+            return [None if text is None else text.decode("utf-8", "replace") for text in texts]
 
     def parameter_names(self) -> list[str | None]:
         """The names of the parameters with their prefix; None for those without a name.
