@@ -24,6 +24,10 @@ int batch_row(batch *b, sqlite3_stmt *stmt);       /* appends the current row */
 int batch_text(batch *b, const char *text);        /* appends a row of one text, or NULL, to a batch of one column */
 void batch_end(batch *b);
 
+/* The first row as one 8-byte value per column: int64, float64, address and size of text or blob, 0 for NULL. Returns the storage
+ * classes, three bits each, first column lowest; 0 when there are too many columns. */
+uint64_t batch_record(const batch *b, int64_t *record);
+
 /* An input batch being read row by row. */
 typedef struct batch_reader {
   const wsq_column *columns;

@@ -304,3 +304,17 @@ void batch_end(batch *b) {
     c->payload = address(s->payload);
   }
 }
+
+uint64_t batch_record(const batch *b, int64_t *record) {
+  uint64_t kinds = 0;
+  if (b->column_count > WSQ_RECORD_VALUES) return 0;
+  for (uint32_t i = 0; i < b->column_count; i++) {
+    const batch_store *s = &b->stores[i];
+    uint64_t kind = s->tags[0];
+    uint64_t value = (uint64_t)s->slots[0];
+    if (kind == SQLITE_TEXT || kind == SQLITE_BLOB) value = value << 32 | address(s->payload);
+    record[i] = (int64_t)value;
+    kinds |= kind << (3 * i);
+  }
+  return kinds;
+}

@@ -6,6 +6,7 @@ import datetime as _datetime
 import time as _time
 from typing import TYPE_CHECKING, Any
 
+from wasqlite import _compat
 from wasqlite import arguments as _arguments
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
@@ -23,12 +24,14 @@ from wasqlite.exceptions import (
     ProgrammingError,
     Warning,
 )
+from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
     from os import PathLike
     from typing import Literal
 
+    from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403
 
     def connect(
@@ -53,6 +56,16 @@ else:
         factory = args[5] if len(args) > 5 else keywords.get("factory", Connection)
         # What was passed is relayed as it is: a factory may take other arguments.
         return factory(*args, **keywords)
+
+    def __getattr__(name):
+        """What is loaded when it is first asked for, and what only older Pythons have."""
+        if name == "Blob":
+            from wasqlite.blob import Blob
+
+            return globals().setdefault(name, Blob)
+        from wasqlite.obsolete import attribute
+
+        return attribute(name)
 
 
 apilevel = "2.0"
@@ -84,6 +97,13 @@ def TimestampFromTicks(ticks: float) -> _datetime.datetime:
     return Timestamp(*_time.localtime(ticks)[:6])
 
 
+def enable_callback_tracebacks(enable: int, /) -> None:
+    """Enable or disable callback functions throwing errors to stderr: through ``sys.unraisablehook``."""
+    from wasqlite import tracebacks
+
+    tracebacks.enable(enable)
+
+
 # The stdlib has result codes, authorizer codes, limits and configuration options; not the other constants.
 _families = ("SQLITE_OPEN_", "SQLITE_PREPARE_", "SQLITE_UTF16", "SQLITE_SUBTYPE", "SQLITE_RESULT_SUBTYPE")
 _others = {
@@ -112,6 +132,7 @@ __all__ = [
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
     "Binary",
+    "Blob",
     "Connection",
     "Cursor",
     "DataError",
@@ -125,6 +146,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "Row",
     "Time",
     "TimeFromTicks",
     "Timestamp",
@@ -132,9 +154,11 @@ __all__ = [
     "Warning",
     "apilevel",
     "connect",
+    "enable_callback_tracebacks",
     "paramstyle",
     "sqlite_version",
     "sqlite_version_info",
     "threadsafety",
 ]
 __all__ += _exported
+__all__ += _compat.OLD_NAMES

@@ -19,7 +19,7 @@ def isolation_level(value: Any) -> str | None:
     value.encode()
     if "\0" in value:
         raise ValueError("embedded null character")
-    level = value.upper() if value.isascii() else value
+    level = str.upper(value) if value.isascii() else value
     if level not in _LEVELS:
         raise ValueError("isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'")
     return level
@@ -45,3 +45,10 @@ def autocommit(value: Any) -> bool | int:
 def begins_implicitly(autocommit: bool | int, level: str | None, is_dml: bool, in_transaction: bool) -> bool:
     """Whether a transaction is to be opened before a statement."""
     return is_dml and not in_transaction and level is not None and autocommit == LEGACY_TRANSACTION_CONTROL
+
+
+class Unkept(dict[str, Any]):
+    """A place for compiled statements that keeps none."""
+
+    def __setitem__(self, sql: str, statement: Any) -> None:
+        pass

@@ -75,7 +75,7 @@ class _Kinds:
 
     def __init__(self, cursor: Cursor, wanted: Mapping[str, Any] | None) -> None:
         cursor._check()
-        names = [column[0] for column in cursor._description or ()]
+        names = [column[0] for column in cursor.description or ()]
         for name in names:
             if names.count(name) > 1:
                 raise ProgrammingError(f"two columns are named {name!r}: name one of them with AS")

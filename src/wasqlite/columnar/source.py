@@ -34,12 +34,12 @@ class Source:
 
     def __init__(self, cursor: Cursor, *, packed: bool) -> None:
         cursor._check()
-        self.names = [column[0] for column in cursor._description or ()]
+        self.names = [column[0] for column in cursor.description or ()]
         self.row = 0
         """How many rows were read."""
         self._cursor = cursor
         self._connection = cursor._connection
-        self._description = cursor._description
+        self._columns = cursor._columns
         self._query = cursor._query
         self._packed = packed
         self._closed = False
@@ -111,7 +111,7 @@ class Source:
 
     def _count_changes(self) -> None:
         """At the end of INSERT ... RETURNING and its like, the cursor knows how many rows were changed."""
-        if self._changes >= 0 and self._cursor._description is self._description:
+        if self._changes >= 0 and self._cursor._columns is self._columns:
             self._cursor._rowcount = self._changes if self._failure is None else -1
 
     def declared_types(self) -> list[str | None]:

@@ -43,7 +43,7 @@ class Builder:
 
     def __init__(self, cursor: Cursor, wanted: Mapping[str, Any] | None) -> None:
         cursor._check()
-        self.names = [column[0] for column in cursor._description or ()]
+        self.names = [column[0] for column in cursor.description or ()]
         self._wishes = [_wish(wish) for wish in kinds.per_column(wanted, self.names)]
         self._kinds: list[str] = []
         self._types: list[Any] = []
