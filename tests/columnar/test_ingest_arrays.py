@@ -92,7 +92,7 @@ def test_objects_and_lists_are_taken_as_executemany_takes_them(con: wasqlite.Con
     assert stored(con, range(5)) == [0, 1, 2, 3, 4]
     assert declared(con, values) == ""
     assert declared(con, [1, None]) == "INTEGER"
-    assert declared(con, [1, 2.5]) == "REAL"
+    assert declared(con, [1, 2.5]) == ""  # REAL would make a float of the integer
 
 
 def test_scalars_of_numpy_are_numbers_not_bytes(con: wasqlite.Connection) -> None:

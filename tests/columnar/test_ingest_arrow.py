@@ -176,7 +176,7 @@ def test_rows_are_counted_over_all_batches(con: wasqlite.Connection) -> None:
 
 
 def test_what_is_no_table(con: wasqlite.Connection) -> None:
-    with pytest.raises(TypeError, match="a table is needed, whose Arrow type is a struct, not .*int64"):
+    with pytest.raises(TypeError, match=r"a table is needed, whose Arrow type is a struct, not .*int64"):
         con.ingest("t", pa.array([1, 2]))
     with pytest.raises(TypeError, match="column 'x' is Arrow data: pass the whole table"):
         con.ingest("t", {"x": pa.array([1, 2])})

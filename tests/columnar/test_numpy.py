@@ -109,7 +109,7 @@ def test_object_takes_everything_as_it_is(con: wasqlite.Connection, batch_rows: 
 def test_integers_that_floats_have_not(con: wasqlite.Connection, batch_rows: int | None) -> None:
     assert column(con, [1.5, 2**53, -(2**60)]).tolist() == [1.5, 2.0**53, -(2.0**60)]
     con.execute("insert into t values (?)", (2**53 + 1,))
-    with pytest.raises(wasqlite.DataError, match="'x' has the integer 9007199254740993, which has no exact .* row 3 "):
+    with pytest.raises(wasqlite.DataError, match=r"'x' has the integer 9007199254740993, which has no exact .* row 3 "):
         con.execute("select x from t").fetch_numpy()
 
 
@@ -270,7 +270,7 @@ def test_interrupt(con: wasqlite.Connection) -> None:
 def test_batches_have_the_wanted_size(con: wasqlite.Connection, batch_rows: int | None, rows: int) -> None:
     fill(con, "", list(range(32)))
     parts = [part["x"].tolist() for part in con.execute("select x from t").fetch_numpy_batches(rows)]
-    assert sum(parts, []) == list(range(32))
+    assert [value for part in parts for value in part] == list(range(32))
     assert {len(part) for part in parts[:-1]} <= {rows}
 
 
@@ -278,7 +278,7 @@ def test_the_first_batch_decides_the_types(con: wasqlite.Connection) -> None:
     fill(con, "", [1, 2, 3, None, 4.5])
     batches = con.execute("select x from t").fetch_numpy_batches(3)
     assert next(batches)["x"].dtype == "int64"
-    with pytest.raises(wasqlite.DataError, match="has REAL in row 4 .* its type is int64, by the first 3 rows"):
+    with pytest.raises(wasqlite.DataError, match=r"has REAL in row 4 .* its type is int64, by the first 3 rows"):
         next(batches)
     parts = list(con.execute("select x from t").fetch_numpy_batches(3, types={"x": "float64"}))
     assert [part["x"].tolist() for part in parts] == [[1.0, 2.0, 3.0], [None, 4.5]]

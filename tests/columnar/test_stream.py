@@ -75,7 +75,7 @@ def test_rows_are_handed_out_once(con: wasqlite.Connection) -> None:
 def test_types_are_decided_by_the_first_batch_or_by_the_caller(con: wasqlite.Connection) -> None:
     fill(con, [1, None, 3, 4.5])
     stream = con.execute("select x from t").fetch_arrow_batches(2)
-    with pytest.raises(Exception, match="has REAL in row 3 .* its type is int64, by the first 2 rows"):
+    with pytest.raises(Exception, match=r"has REAL in row 3 .* its type is int64, by the first 2 rows"):
         pa.table(stream)
     assert isinstance(stream.error, wasqlite.DataError)
     stream = con.execute("select x from t").fetch_arrow_batches(2, types={"x": pa.float64()})

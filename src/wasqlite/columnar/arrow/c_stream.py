@@ -68,7 +68,7 @@ _OFTEN = 100
 
 
 class _Functions:
-    """The C functions of a stream; when it is released they are kept for the next one: ctypes never frees their types."""
+    """The C functions of a stream. After its release they serve the next one: ctypes would never free their types."""
 
     def __init__(self) -> None:
         self.reader: Reader | None = None
