@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +73,14 @@ class Subject:
         """Close what was opened."""
         for connection in self.opened:
             connection.close()
+
+
+def seen_warnings(caught: list[warnings.WarningMessage]) -> list[tuple[str, str, str]]:
+    return [
+        (w.category.__name__, str(w.message), Path(w.filename).name)
+        for w in caught
+        if not issubclass(w.category, ResourceWarning) and "default" not in str(w.message)
+    ]
 
 
 def observe(module: ModuleType, case: Case, folder: Path) -> dict[str, Any]:

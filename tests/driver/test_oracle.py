@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases_files
 import cases_statements
 import cases_values
-from oracle import observe
+from oracle import observe, seen_warnings
 
 import wasqlite
 
@@ -65,14 +65,6 @@ DIFFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
         {"outcome": ("tuple", [("list", [("str", "'x.db'")]), ("list", [("tuple", [("int", "2000")])])])},
     ),
 }
-
-
-def seen_warnings(caught: list[warnings.WarningMessage]) -> list[tuple[str, str, str]]:
-    return [
-        (w.category.__name__, str(w.message), Path(w.filename).name)
-        for w in caught
-        if not issubclass(w.category, ResourceWarning) and "default" not in str(w.message)
-    ]
 
 
 @pytest.mark.parametrize("name", CASES)
