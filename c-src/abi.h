@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WSQ_ABI 2
+#define WSQ_ABI 3
 
 /* Bits of wsq_status_block.flags */
 #define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */

@@ -7,6 +7,9 @@
 
 int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes);
 int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
+int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
+                         uint32_t max_bytes, const uint8_t *mask, uint32_t count, uint32_t reprepared);
+int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, const uint8_t *mask, uint32_t count);
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows);
 
 /* The statement that execute_many left on a row nobody has read yet: the next fetch starts with that row. */
@@ -21,9 +24,13 @@ static int reset(sqlite3_stmt *stmt) {
   return sqlite3_reset(stmt); /* repeats the error of the last step: callers have captured that one already */
 }
 
+static int reprepares(sqlite3_stmt *stmt) { return sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0); }
+
 /* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
- * SQLITE_ROW leaves the statement reset. */
-static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+ * SQLITE_ROW leaves the statement reset. With `reprepared` (not negative) the first row is left unread if the statement has
+ * been prepared again since: the caller's mask may be for other columns. */
+static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes,
+                 int reprepared) {
   batch *out = &call->out;
   int rc = SQLITE_ROW;
   int begun = 0;
@@ -43,6 +50,11 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
       if (rc2 && (rc == SQLITE_ROW || rc == SQLITE_DONE)) rc = rc2;
     }
     if (rc != SQLITE_ROW) break;
+    if (reprepared >= 0 && reprepares(stmt) != reprepared) {
+      left_on_row = stmt;
+      break;
+    }
+    reprepared = -1;
     if (out->column_count == 0) continue;
     int rc2 = batch_row(out, stmt);
     if (rc2) {
@@ -97,25 +109,37 @@ static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
   return SQLITE_OK;
 }
 
-int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes) {
+int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
+                         uint32_t max_bytes, const uint8_t *mask, uint32_t count, uint32_t reprepared) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = sqlite3_db_handle(stmt);
   call->out.rows = call->out.column_count = 0;
   reset(stmt);
-  int rc = bind(stmt, params, nparams);
-  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes);
+  /* The mask is copied before anything can call back and so write to the input buffer. */
+  int rc = batch_as_blobs(&call->out, mask, count);
+  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams);
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, (int)reprepared);
   return finish(call, db, stmt, rc);
 }
 
-int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes) {
+  return wsq_execute_as_blobs(stmt, params, nparams, max_rows, max_bytes, NULL, 0, (uint32_t)-1);
+}
+
+int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, const uint8_t *mask, uint32_t count) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = sqlite3_db_handle(stmt);
   call->out.rows = call->out.column_count = 0;
+  int rc = batch_as_blobs(&call->out, mask, count);
   /* To step a statement that has ended would execute it once more. */
-  int rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes) : SQLITE_DONE;
+  if (rc == SQLITE_OK) rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes, -1) : SQLITE_DONE;
   return finish(call, db, stmt, rc);
+}
+
+int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+  return wsq_fetch_as_blobs(stmt, max_rows, max_bytes, NULL, 0);
 }
 
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {

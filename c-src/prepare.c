@@ -5,6 +5,7 @@
 
 int wsq_prepare(sqlite3 *db, const char *sql, int nbytes, uint32_t flags);
 int wsq_columns(sqlite3_stmt *stmt);
+int wsq_decltypes(sqlite3_stmt *stmt);
 int wsq_parameters(sqlite3_stmt *stmt);
 int wsq_reset(sqlite3_stmt *stmt);
 int wsq_finalize(sqlite3_stmt *stmt);
@@ -15,6 +16,16 @@ static int column_names(wsq_call *call, sqlite3_stmt *stmt) {
   for (int i = 0; rc == SQLITE_OK && i < columns; i++) {
     const char *name = sqlite3_column_name(stmt, i);
     rc = name ? batch_text(&call->out, name) : SQLITE_NOMEM;
+  }
+  batch_end(&call->out);
+  return rc;
+}
+
+static int decltypes(wsq_call *call, sqlite3_stmt *stmt) {
+  int columns = sqlite3_column_count(stmt);
+  int rc = batch_begin(&call->out, columns > 0);
+  for (int i = 0; rc == SQLITE_OK && i < columns; i++) {
+    rc = batch_text(&call->out, sqlite3_column_decltype(stmt, i));
   }
   batch_end(&call->out);
   return rc;
@@ -60,6 +71,8 @@ static int describe(sqlite3_stmt *stmt, int (*names)(wsq_call *, sqlite3_stmt *)
 }
 
 int wsq_columns(sqlite3_stmt *stmt) { return describe(stmt, column_names); }
+
+int wsq_decltypes(sqlite3_stmt *stmt) { return describe(stmt, decltypes); }
 
 int wsq_parameters(sqlite3_stmt *stmt) { return describe(stmt, parameter_names); }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as _datetime
-import time as _time
+import collections
+import datetime
+import time
 from typing import TYPE_CHECKING, Any
 
+from wasqlite import _names
 from wasqlite import arguments as _arguments
+from wasqlite.adapters import PrepareProtocol, adapt, adapters, register_adapter
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
+from wasqlite.complete import complete_statement
 from wasqlite.connection import Connection
+from wasqlite.converters import PARSE_COLNAMES, PARSE_DECLTYPES, converters, register_converter
 from wasqlite.cursor import Cursor
 from wasqlite.exceptions import (
     DatabaseError,
@@ -61,28 +66,25 @@ paramstyle = "qmark"
 threadsafety = 3
 sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
 
-PARSE_DECLTYPES = 1
-PARSE_COLNAMES = 2
-
 Binary = memoryview
-Date = _datetime.date
-Time = _datetime.time
-Timestamp = _datetime.datetime
+Date = datetime.date
+Time = datetime.time
+Timestamp = datetime.datetime
 
 
-def DateFromTicks(ticks: float) -> _datetime.date:
+def DateFromTicks(ticks: float) -> datetime.date:
     """The local date at ``ticks`` seconds after the epoch."""
-    return Date(*_time.localtime(ticks)[:3])
+    return Date(*time.localtime(ticks)[:3])
 
 
-def TimeFromTicks(ticks: float) -> _datetime.time:
+def TimeFromTicks(ticks: float) -> datetime.time:
     """The local time at ``ticks`` seconds after the epoch."""
-    return Time(*_time.localtime(ticks)[3:6])
+    return Time(*time.localtime(ticks)[3:6])
 
 
-def TimestampFromTicks(ticks: float) -> _datetime.datetime:
+def TimestampFromTicks(ticks: float) -> datetime.datetime:
     """The local date and time at ``ticks`` seconds after the epoch."""
-    return Timestamp(*_time.localtime(ticks)[:6])
+    return Timestamp(*time.localtime(ticks)[:6])
 
 
 # The stdlib has result codes, authorizer codes, limits and configuration options; not the other constants.
@@ -125,6 +127,7 @@ __all__ = [
     "InternalError",
     "NotSupportedError",
     "OperationalError",
+    "PrepareProtocol",
     "ProgrammingError",
     "Row",
     "Time",
@@ -132,11 +135,23 @@ __all__ = [
     "Timestamp",
     "TimestampFromTicks",
     "Warning",
+    "adapt",
+    "adapters",
     "apilevel",
+    "collections",
+    "complete_statement",
     "connect",
+    "converters",
+    "datetime",
     "paramstyle",
+    "register_adapter",
+    "register_converter",
     "sqlite_version",
     "sqlite_version_info",
     "threadsafety",
+    "time",
 ]
 __all__ += _exported
+globals().update(_names.NAMES)
+__all__ += _names.NAMES
+__getattr__ = _names.getter(__name__)

@@ -19,6 +19,9 @@ WARN_UNCLOSED = sys.version_info >= (3, 13)
 POSITIONAL_CONNECT = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
 """What happens when more than the database is passed to ``connect()`` by position."""
 
+DEFAULT_ADAPTERS_WARN = sys.version_info >= (3, 12)
+"""Whether the adapters and converters of dates that are there from the start give a DeprecationWarning."""
+
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
 if sys.version_info >= (3, 12):
@@ -36,4 +39,4 @@ else:
         while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
             frame = frame.f_back
             level += 1
-        warnings.warn(message, DeprecationWarning, stacklevel=level - 1)
+        warnings.warn(message, DeprecationWarning, stacklevel=level)

@@ -21,8 +21,8 @@ class Columns(dict[str, int]):
         if not self:
             for position, column in enumerate(self.description or ()):
                 self.setdefault(_folded(column[0]), position)
-        position = self.get(_folded(name))
-        if position is None:
+        position = self.get(_folded(name), -1)
+        if position < 0:
             raise IndexError("No item with that key")
         self[name] = position
         return position

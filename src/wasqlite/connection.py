@@ -82,7 +82,7 @@ class Connection:
         self._isolation_level = given.isolation_level
         self._autocommit = given.autocommit
         self._uri = given.uri
-        self._cache = StatementCache(database, given.cached_statements)
+        self._cache = StatementCache(database, given.cached_statements, given.detect_types)
         self._kept = {}
         self.row_factory: Any = None
         self.text_factory: Any = str

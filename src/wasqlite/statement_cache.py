@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wasqlite import sqltext
 from wasqlite.columns import Columns
+from wasqlite.converters import Types
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:
@@ -18,13 +19,25 @@ if TYPE_CHECKING:
 class Query:
     """A statement with what the driver knows about it."""
 
-    __slots__ = ("_names", "attaches", "columns", "has_names", "is_dml", "parameters", "reprepared", "statement")
+    __slots__ = (
+        "_names",
+        "attaches",
+        "columns",
+        "has_names",
+        "is_dml",
+        "parameters",
+        "reprepared",
+        "statement",
+        "types",
+    )
 
-    def __init__(self, statement: Statement, sql: str) -> None:
+    def __init__(self, statement: Statement, sql: str, detect_types: int = 0) -> None:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
         self.attaches = sqltext.is_attach(sql)
-        self.columns = _describe(statement.names)
+        self.types = Types(statement, detect_types) if detect_types and statement.names else None
+        """For connections with ``detect_types``."""
+        self.columns = _describe(statement.names if self.types is None else self.types.column_names())
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters
         self.has_names = sqltext.may_name_parameters(sql)
@@ -33,7 +46,8 @@ class Query:
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""
-        self.columns = _describe(self.statement.column_names())
+        names = self.statement.column_names()
+        self.columns = _describe(names if self.types is None else self.types.column_names())
         self.reprepared = self.statement.reprepared
 
     def parameter_names(self) -> list[str | None]:
@@ -53,9 +67,9 @@ class StatementCache:
 
     __slots__ = ("_compile", "get")
 
-    def __init__(self, database: Database, size: int) -> None:
+    def __init__(self, database: Database, size: int, detect_types: int = 0) -> None:
         def compile_sql(sql: str) -> Query:
-            return compile_query(database, sql)
+            return compile_query(database, sql, detect_types)
 
         self._compile = compile_sql
         # The C implementation: a hit costs 50 ns. It must not know the connection, or both would live until a gc run.
@@ -74,7 +88,7 @@ def encode_sql(database: Database, sql: str) -> bytes:
     return encoded
 
 
-def compile_query(database: Database, sql: str) -> Query:
+def compile_query(database: Database, sql: str, detect_types: int = 0) -> Query:
     """Compile exactly one statement."""
     encoded = encode_sql(database, sql)
     if "\0" in sql:
@@ -84,4 +98,4 @@ def compile_query(database: Database, sql: str) -> Query:
         raise from_failure(failure)
     if tail < len(encoded) and not sqltext.is_blank(encoded[tail:].decode("utf-8", "replace")):
         raise ProgrammingError("You can only execute one statement at a time.")
-    return Query(statement, sql)
+    return Query(statement, sql, detect_types)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wasqlite.capi.batch import Column, CorruptBatch, decode
+from wasqlite.capi.batch import Column, CorruptBatch, Raw, decode, decode_raw
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.status import Failure, Status, read
@@ -13,8 +13,8 @@ from wasqlite.capi.status import Failure, Status, read
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
 
-Result = tuple[Status, Sequence[Column], bool, Failure | None]
-"""Status, columns of the batch, whether text in them is ``RawText``, error. Rows before an error are there."""
+Result = tuple[Status, Sequence[Column], Raw, Failure | None]
+"""Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
 
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
@@ -41,27 +41,19 @@ class Statement:
             self.database.dropped.append((self.handle, self.database._entry))
 
     def _names(self, found: Status) -> list[str]:
-        try:
-            columns = self._decode(found, 1, found.rows, raw=False)
-        except UnicodeDecodeError:
-            columns = [[b.decode("utf-8", "replace") for b in self._decode(found, 1, found.rows, raw=True)[0]]]
-        return list(columns[0])
+        columns, raw = self._decode(found, 1, found.rows, raw=False)
+        return [name.decode("utf-8", "replace") for name in columns[0]] if raw else list(columns[0])
 
-    def _decode(self, found: Status, columns: int, limit: int, *, raw: bool) -> list[Column]:
+    def _decode(self, found: Status, columns: int, limit: int, *, raw: bool) -> tuple[list[Column], Raw]:
+        """The columns of the batch; raw also if there is text that is not UTF-8."""
         if found.rows > limit:
             raise CorruptBatch(f"a batch has {found.rows} rows where at most {limit} were asked for")
         memory = self.database.memory
         try:
-            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
+            return _decoded(memory.view, found, columns, raw)
         except CorruptBatch:
             memory.refresh()  # it may have grown during the call
-            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
-
-    def _decode_grown(self, found: Status, limit: int, raw: bool) -> tuple[list[Column], bool]:
-        try:
-            return self._decode(found, found.columns, limit, raw=raw), raw
-        except UnicodeDecodeError:
-            return self._decode(found, found.columns, limit, raw=True), True
+            return _decoded(memory.view, found, columns, raw)
 
     def _result(self, max_rows: int, raw: bool) -> Result:
         database = self.database
@@ -72,19 +64,27 @@ class Statement:
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
         rows = status.rows
         if not rows:
-            return status, (), raw, failure
-        if rows > max_rows:
-            raise CorruptBatch(f"a batch has {rows} rows where at most {max_rows} were asked for")
-        try:
-            return status, decode(view, status.batch, status.columns, rows, raw=raw), raw, failure
-        except UnicodeDecodeError:
-            return status, self._decode(status, status.columns, max_rows, raw=True), True, failure
-        except CorruptBatch:  # or only that the memory has grown during the call
-            return status, *self._decode_grown(status, max_rows, raw), failure
+            return status, (), (), failure
+        if rows <= max_rows and not raw:
+            try:
+                return status, decode(view, status.batch, status.columns, rows), (), failure
+            except (UnicodeDecodeError, CorruptBatch):
+                pass  # or only that the memory has grown during the call
+        return status, *self._decode(status, status.columns, max_rows, raw=raw), failure
 
-    def execute(self, packed: bytes, count: int, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+    def execute(
+        self,
+        packed: bytes,
+        count: int,
+        max_rows: int,
+        max_bytes: int,
+        raw: bool = False,
+        as_blobs: bytes | None = None,
+    ) -> Result:
         """Reset, bind ``count`` packed parameters, and step until the batch is full or there are no more rows.
 
+        ``as_blobs``: a byte per column, not 0 if its values are to be read as blobs. If SQLite prepared the statement
+        again, there are no rows in the result, but a status with ``SQLITE_ROW`` and another ``reprepared``: fetch them.
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
@@ -96,12 +96,18 @@ class Statement:
             while True:
                 if database.dropped:
                     database.drain()
-                address = database.put(packed) if count else 0
+                address = database.put(packed if as_blobs is None else packed + as_blobs) if packed or as_blobs else 0
                 interrupt.asked = 0
                 outer = progress.running
                 progress.running = interrupt
                 try:
-                    database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                    if as_blobs is None:
+                        database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                    else:
+                        mask = address + len(packed)
+                        database.function("wsq_execute_as_blobs")(
+                            self.handle, address, count, max_rows, max_bytes, mask, len(as_blobs), self.reprepared
+                        )
                 except BaseException:
                     self._abandon()
                     raise
@@ -111,7 +117,7 @@ class Statement:
                 if result[3] is None or (since := self._wait_turn(result[3], since)) is None:
                     return result
 
-    def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+    def fetch(self, max_rows: int, max_bytes: int, raw: bool = False, as_blobs: bytes | None = None) -> Result:
         """Step on, for a further batch.
 
         https://sqlite.org/c3ref/step.html
@@ -124,12 +130,17 @@ class Statement:
                 # SQLite would see it at the next step of a statement that is under way; we look less often.
                 database.interrupt.requested = 0
                 self.reset()
-                return database.status, (), raw, _INTERRUPTED
+                return database.status, (), (), _INTERRUPTED
             progress = database.progress
             outer = progress.running
             progress.running = database.interrupt
             try:
-                database.call_fetch(self.handle, max_rows, max_bytes)
+                if as_blobs is None:
+                    database.call_fetch(self.handle, max_rows, max_bytes)
+                else:
+                    database.function("wsq_fetch_as_blobs")(
+                        self.handle, max_rows, max_bytes, database.put(as_blobs), len(as_blobs)
+                    )
             except BaseException:
                 self._abandon()
                 raise
@@ -211,6 +222,20 @@ class Statement:
                 self.names = self._names(found) if found.columns else []
             return self.names
 
+    def decltypes(self) -> list[str | None]:
+        """The declared types of the result columns; None for those without.
+
+        https://sqlite.org/c3ref/column_decltype.html
+        """
+        database = self.database
+        with database.lock:
+            database.function("wsq_decltypes", hold_gil=True)(self.handle)
+            found, failure = database.finish()
+            if failure is not None or not found.rows:
+                return []
+            columns, raw = self._decode(found, 1, found.columns, raw=False)
+            return [type_ and type_.decode("utf-8", "replace") for type_ in columns[0]] if raw else list(columns[0])
+
     def parameter_names(self) -> list[str | None]:
         """The names of the parameters with their prefix; None for those without a name.
 
@@ -222,7 +247,16 @@ class Statement:
             found, failure = database.finish()
             if failure is not None or not found.rows:
                 return [None] * self.parameters
-            return list(self._decode(found, 1, self.parameters, raw=False)[0])
+            return list(self._decode(found, 1, self.parameters, raw=False)[0][0])
+
+
+def _decoded(view: memoryview, found: Status, columns: int, raw: bool) -> tuple[list[Column], Raw]:
+    if not raw:
+        try:
+            return decode(view, found.batch, columns, found.rows), ()
+        except UnicodeDecodeError:
+            pass
+    return decode_raw(view, found.batch, columns, found.rows)
 
 
 class Unfinished:
