@@ -22,6 +22,9 @@ POSITIONAL_CONNECT = "accept" if sys.version_info < (3, 13) else "warn" if sys.v
 DEFAULT_ADAPTERS_WARN = sys.version_info >= (3, 12)
 """Whether the adapters and converters of dates that are there from the start give a DeprecationWarning."""
 
+DUMP_CHECKS_FOREIGN_KEYS = sys.version_info >= (3, 13)
+"""Whether a dump switches foreign keys off if the database violates them."""
+
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
 if sys.version_info >= (3, 12):

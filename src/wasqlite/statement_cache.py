@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from wasqlite import sqltext
 from wasqlite.columns import Columns
@@ -78,6 +78,27 @@ class StatementCache:
     def private(self, sql: str) -> Query:
         """A statement of its own, for when the cached one is in use."""
         return self._compile(sql)
+
+
+class CompiledStatement:
+    """What a call of a connection returns: an opaque object."""
+
+    __module__ = "wasqlite"
+    __qualname__ = "Statement"
+    __slots__ = ("_query",)
+    _query: Query
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        raise TypeError("cannot create 'wasqlite.Statement' instances")
+
+    @classmethod
+    def _of(cls, query: Query) -> Self:
+        self = object.__new__(cls)
+        self._query = query
+        return self
+
+
+CompiledStatement.__name__ = "Statement"
 
 
 def encode_sql(database: Database, sql: str) -> bytes:
