@@ -25,6 +25,19 @@ DEFAULT_ADAPTERS_WARN = sys.version_info >= (3, 12)
 DUMP_CHECKS_FOREIGN_KEYS = sys.version_info >= (3, 13)
 """Whether a dump switches foreign keys off if the database violates them."""
 
+CLI_TAKES_READLINE = sys.version_info >= (3, 13)
+"""Whether the shell has line editing."""
+
+CLI_UNKNOWN_COMMAND = (
+    ""
+    if sys.version_info < (3, 14)
+    else 'Error: unknown command or invalid arguments:  "{}".'
+    if sys.version_info < (3, 15)
+    else 'Error: unknown command: "{}"'
+)
+"""What the shell says to a dot and an unknown word. Empty: it knows only the exact commands and takes what else begins
+with a dot for SQL, and blank lines too."""
+
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
 if sys.version_info >= (3, 12):
