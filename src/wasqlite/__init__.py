@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from wasqlite import _names
 from wasqlite import arguments as _arguments
-from wasqlite.adapters import PrepareProtocol, adapt, adapters, register_adapter
+from wasqlite.adapting import PrepareProtocol, adapt, adapters, register_adapter
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
 from wasqlite.complete import complete_statement
 from wasqlite.connection import Connection
-from wasqlite.converters import PARSE_COLNAMES, PARSE_DECLTYPES, converters, register_converter
+from wasqlite.converting import PARSE_COLNAMES, PARSE_DECLTYPES, converters, register_converter
 from wasqlite.cursor import Cursor
 from wasqlite.exceptions import (
     DatabaseError,
@@ -32,6 +32,7 @@ from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from os import PathLike
     from typing import Literal
 
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
         autocommit: bool | Literal[-1] = -1,
     ) -> Connection:
         """Open a connection to an SQLite database: a file, ``:memory:``, or ``""`` for a private temporary one."""
+
+    def install() -> AbstractContextManager[Any]:
+        """Let ``import sqlite3`` find wasqlite in this process, until ``uninstall()`` or the end of a ``with``."""
+
+    def uninstall() -> None:
+        """Undo ``install()``."""
 
 else:
 

@@ -47,8 +47,12 @@ def getter(module: str) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module that has these names."""
 
     def get(name: str) -> Any:
-        if name == "dbapi2" and module == "wasqlite":
-            return import_module("wasqlite.dbapi2")
+        if module == "wasqlite":
+            # Not everybody's, and so imported when asked for.
+            if name == "dbapi2":
+                return import_module("wasqlite.dbapi2")
+            if name in ("install", "uninstall"):
+                return getattr(import_module("wasqlite.drop_in"), name)
         if name in _WARNED:
             value, warning = _WARNED[name]
             warn_deprecated(warning)

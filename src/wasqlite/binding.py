@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE, NUMBERED_IS_NAMED, warn_deprecated
-from wasqlite.adapters import adapted, registered
+from wasqlite.adapting import adapted, registered
 from wasqlite.capi.parameters import UnsupportedType, pack
 from wasqlite.exceptions import ProgrammingError
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE
-from wasqlite.adapters import Loud, adapted, adapted_column, adapted_row, registered
+from wasqlite.adapting import Loud, adapted, adapted_column, adapted_row, registered
 from wasqlite.binding import unsupported, values
 from wasqlite.capi.parameters import UnsupportedType, encode, first_unsuitable
 from wasqlite.exceptions import from_failure

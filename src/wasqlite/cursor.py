@@ -23,7 +23,7 @@ from wasqlite.statement_cache import Query, encode_sql
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
-    from wasqlite.converters import Conversion
+    from wasqlite.converting import Conversion
 
 Values = tuple[Any, ...]
 

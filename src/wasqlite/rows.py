@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from wasqlite.capi.batch import RAW_MIXTURE, RAW_TEXT, RawText
 from wasqlite.capi.constants import SQLITE_MISUSE
 from wasqlite.capi.status import Failure
-from wasqlite.converters import DECODED_TEXT
+from wasqlite.converting import DECODED_TEXT
 from wasqlite.exceptions import OperationalError
 
 if TYPE_CHECKING:
     from wasqlite.columns import Columns
-    from wasqlite.converters import Converter
+    from wasqlite.converting import Converter
 
 MISUSE = Failure(SQLITE_MISUSE, "bad parameter or other API misuse")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wasqlite import sqltext
 from wasqlite.columns import Columns
-from wasqlite.converters import Types
+from wasqlite.converting import Types
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:

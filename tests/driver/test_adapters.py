@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from oracle import Case, Subject, both
 
 import wasqlite
-from wasqlite.adapters import registered
+from wasqlite.adapting import registered
 
 CASES: dict[str, Case] = {}
 

@@ -10,7 +10,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import DEFAULT_ADAPTERS_WARN
-from wasqlite.adapters import warn_default
+from wasqlite.adapting import warn_default
 
 if TYPE_CHECKING:
     from wasqlite.capi.statement import Statement
