@@ -7,7 +7,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
-from wasqlite import _names
+from wasqlite import _compat
 from wasqlite import arguments as _arguments
 from wasqlite.adapting import PrepareProtocol, adapt, adapters, register_adapter
 from wasqlite.capi import constants as _constants
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Literal
 
+    from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403
 
     def connect(
@@ -67,6 +68,21 @@ else:
         # What was passed is relayed as it is: a factory may take other arguments.
         return factory(*args, **keywords)
 
+    def __getattr__(name):
+        """What is loaded when it is first asked for, and what only older Pythons have."""
+        if name == "Blob":
+            from wasqlite.blob import Blob
+
+            return globals().setdefault(name, Blob)
+        if name in ("dbapi2", "install", "uninstall"):
+            from importlib import import_module
+
+            found = import_module("wasqlite.dbapi2" if name == "dbapi2" else "wasqlite.drop_in")
+            return found if name == "dbapi2" else getattr(found, name)
+        from wasqlite.obsolete import attribute
+
+        return attribute(name)
+
 
 apilevel = "2.0"
 paramstyle = "qmark"
@@ -92,6 +108,13 @@ def TimeFromTicks(ticks: float) -> datetime.time:
 def TimestampFromTicks(ticks: float) -> datetime.datetime:
     """The local date and time at ``ticks`` seconds after the epoch."""
     return Timestamp(*time.localtime(ticks)[:6])
+
+
+def enable_callback_tracebacks(enable: int, /) -> None:
+    """Enable or disable callback functions throwing errors to stderr: through ``sys.unraisablehook``."""
+    from wasqlite import tracebacks
+
+    tracebacks.enable(enable)
 
 
 # The stdlib has result codes, authorizer codes, limits and configuration options; not the other constants.
@@ -122,6 +145,7 @@ __all__ = [
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
     "Binary",
+    "Blob",
     "Connection",
     "Cursor",
     "DataError",
@@ -150,6 +174,7 @@ __all__ = [
     "connect",
     "converters",
     "datetime",
+    "enable_callback_tracebacks",
     "paramstyle",
     "register_adapter",
     "register_converter",
@@ -159,6 +184,4 @@ __all__ = [
     "time",
 ]
 __all__ += _exported
-globals().update(_names.NAMES)
-__all__ += _names.NAMES
-__getattr__ = _names.getter(__name__)
+__all__ += _compat.OLD_NAMES

@@ -37,6 +37,25 @@ CLI_UNKNOWN_COMMAND = (
 )
 """What the shell says to a dot and an unknown word. Empty: it knows only the exact commands and takes what else begins
 with a dot for SQL, and blank lines too."""
+MODULE_VERSION = "present" if sys.version_info < (3, 12) else "warn" if sys.version_info < (3, 14) else "absent"
+"""Whether the module has ``version`` and ``version_info``."""
+
+SHARED_CACHE_SWITCH = sys.version_info < (3, 12)
+"""Whether the module has ``enable_shared_cache()``."""
+
+OLD_NAMES = ("version", "version_info", "enable_shared_cache") if sys.version_info < (3, 12) else ()
+"""Names of the module that newer Pythons do not have, and that come without a warning."""
+
+TEXT_FACTORY_ALIAS = sys.version_info < (3, 12)
+"""Whether the module has ``OptimizedUnicode``."""
+CALLBACK_KEYWORDS = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
+"""What happens when the functions that register callbacks get by name what will be positional-only."""
+
+CHECK_FUNCTION_ARITY = sys.version_info >= (3, 14)
+"""Whether a number of arguments that SQLite does not allow has an error of its own."""
+
+UNRAISABLE_NAMES_CALLBACK = sys.version_info >= (3, 14)
+"""Whether a callback's exception is reported with the callable in the message, or with it as the object."""
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
@@ -56,3 +75,8 @@ else:
             frame = frame.f_back
             level += 1
         warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
+def in_package(filename: str) -> bool:
+    """Whether a source file, or generated code, is ours."""
+    return filename.startswith((_PACKAGE, "<wasqlite "))

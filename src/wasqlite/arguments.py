@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
-from wasqlite._compat import POSITIONAL_CONNECT, warn_deprecated
+from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
 
 _NAMES = (
     "database",
@@ -21,6 +23,9 @@ _NAMES = (
 )
 
 
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
 class Arguments(NamedTuple):
     """The arguments after conversion."""
 
@@ -32,6 +37,41 @@ class Arguments(NamedTuple):
     cached_statements: int
     uri: bool
     autocommit: bool | int
+
+
+def text(function: str, which: int | str, value: Any) -> bytes:
+    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
+    if not isinstance(value, str):
+        named = which if isinstance(which, int) else f"'{which}'"
+        given = "None" if value is None else type(value).__name__
+        raise TypeError(f"{function}() argument {named} must be str, not {given}")
+    encoded = value.encode()
+    if b"\0" in encoded:
+        raise ValueError("embedded null character")
+    return encoded
+
+
+def sqlite_integer(value: Any) -> int:
+    """An int of 64 bits."""
+    if not isinstance(value, int):
+        raise TypeError("expected 'int'")
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError("Python int too large to convert to SQLite INTEGER")
+    return int(value)
+
+
+def buffer(value: Any) -> bytes:
+    """The bytes of an object with a buffer."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        view = memoryview(value)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(value).__name__}'") from None
+    with view:
+        if not view.c_contiguous:
+            raise BufferError("memoryview: underlying buffer is not C-contiguous")
+        return view.tobytes()
 
 
 def positional(function: str, count: int) -> None:
@@ -65,16 +105,62 @@ def parse(args: tuple[Any, ...], keywords: dict[str, Any]) -> Arguments:
         given["database"],
         # Any real number, with the interpreter's own message for everything else.
         math.ldexp(given.get("timeout", 5.0), 0),
-        _c_int(given.get("detect_types", 0)),
+        c_int(given.get("detect_types", 0)),
         transactions.isolation_level(given.get("isolation_level", "")),
         bool(given.get("check_same_thread", True)),
-        _c_int(given.get("cached_statements", 128)),
+        c_int(given.get("cached_statements", 128)),
         bool(given.get("uri", False)),
         transactions.autocommit(given.get("autocommit", transactions.LEGACY_TRANSACTION_CONTROL)),
     )
 
 
-def _c_int(value: Any) -> int:
+def positional_only(*names: str) -> Callable[[_Method], _Method]:
+    """For a method of ``Connection``: warn of, or refuse, these parameters by name, as the running Python does."""
+
+    def decorate(method: _Method) -> _Method:
+        if CALLBACK_KEYWORDS == "accept":
+            return method
+        function = method.__name__
+
+        @wraps(method)
+        def checked(*args: Any, **keywords: Any) -> Any:
+            if not keywords.keys().isdisjoint(names):
+                if CALLBACK_KEYWORDS == "refuse":
+                    given = ", ".join(name for name in names if name in keywords)
+                    raise TypeError(
+                        f"{function}() got some positional-only arguments passed as keyword arguments: '{given}'"
+                    )
+                _warn_keywords(function, names)
+            return method(*args, **keywords)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def _warn_keywords(function: str, names: tuple[str, ...]) -> None:
+    quoted = [f"'{name}'" for name in names]
+    listed = " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+    plural = "s" * (len(names) > 1)
+    warn_deprecated(
+        f"Passing keyword argument{plural} {listed} to _sqlite3.Connection.{function}() is deprecated. "
+        f"Parameter{plural} {listed} will become positional-only in Python 3.15."
+    )
+
+
+def c_string(function: str, parameter: str, value: Any) -> bytes:
+    """A string argument for C, with the interpreter's own messages for what is none."""
+    if not isinstance(value, str):
+        kind = "None" if value is None else type(value).__name__
+        raise TypeError(f"{function}() argument {parameter} must be str, not {kind}")
+    encoded = value.encode()
+    if "\0" in value:
+        raise ValueError("embedded null character")
+    return encoded
+
+
+def c_int(value: Any) -> int:
+    """An int argument for C, with the interpreter's own messages for what is none."""
     number = operator.index(value)
     if not -0x8000_0000 <= number <= 0x7FFF_FFFF:
         raise OverflowError("Python int too large to convert to C int")

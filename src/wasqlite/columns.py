@@ -21,11 +21,11 @@ class Columns(dict[str, int]):
         if not self:
             for position, column in enumerate(self.description or ()):
                 self.setdefault(_folded(column[0]), position)
-        position = self.get(_folded(name), -1)
-        if position < 0:
+        found = self.get(_folded(name))
+        if found is None:
             raise IndexError("No item with that key")
-        self[name] = position
-        return position
+        self[name] = found
+        return found
 
 
 def _folded(name: str) -> str:

@@ -89,7 +89,7 @@ class Types:
             for keys, name in zip(found, self._statement.names, strict=True):
                 keys += (type_.upper() for type_ in _IN_BRACKETS.findall(name)[:1])
         if self._detect & PARSE_DECLTYPES:
-            for keys, declared in zip(found, self._statement.decltypes(), strict=False):
+            for keys, declared in zip(found, self._statement.declared_types(), strict=False):
                 if declared is not None:
                     keys.append(_TYPE_END.split(declared, maxsplit=1)[0].upper())
         return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasqlite import rows as row_values
+from wasqlite.adapting import registered
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
 from wasqlite.bulk import execute_chunks
-from wasqlite.capi.constants import SQLITE_INTERRUPT, SQLITE_ROW
+from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
 from wasqlite.columns import Columns, Description
@@ -21,6 +22,7 @@ from wasqlite.row import rows as named_rows
 from wasqlite.statement_cache import Query, encode_sql
 
 if TYPE_CHECKING:
+    from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
     from wasqlite.converting import Conversion
@@ -35,7 +37,9 @@ ITERATION_BYTES = 256 << 10
 FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
-_LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+_NO_MORE: Iterator[Values] = iter(())
+LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+"""How a result ends whose rest was given up because an exception came out of a fetch."""
 
 _converting: set[int] = set()
 """The ids of the cursors whose rows are being converted: for ``__init__``, which cannot cheaply look at a slot that may
@@ -71,6 +75,7 @@ class Cursor:
         "_lent",
         "_locked",
         "_next",
+        "_query",
         "_row_factory",
         "_rowcount",
         "_rows",
@@ -82,10 +87,15 @@ class Cursor:
     _columns: Columns | None
 
     def __init__(self, connection: Connection, /) -> None:
-        if not isinstance(connection, _connection_class()):
+        if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
         if _converting and id(self) in _converting:
             raise ProgrammingError("Recursive use of cursors not allowed.")
+        self._reset(connection)
+        connection._check()
+
+    def _reset(self, connection: Connection) -> None:
+        """The state of a new cursor."""
         self._connection: Connection = connection
         self._locked = False
         self._closed = False
@@ -97,13 +107,14 @@ class Cursor:
         self._lent: tuple[list[Values], Iterator[Values]] | None = None
         self._unfinished: Unfinished | None = None
         self._failure: Failure | None = None
+        self._query: Query | None = None
         self._changes = -1
         self._cells: row_values.Cells = ()
         self._conversion: Conversion | None = None
         self._fresh: tuple[Values, Sequence[Sequence[Any]]] | None = None
         self._known_steps: tuple[row_values.Cells, Any, Columns, row_values.Steps] | None = None
         self._next = None
-        connection._check()
+        self._rows = _NO_MORE
 
     if not TYPE_CHECKING:
 
@@ -148,23 +159,54 @@ class Cursor:
         """Executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {row_values.type_name(sql)}")
-        database = self._check()
+        connection = self._connection
+        database = connection._database
+        if self._closed or self._locked or database is None or connection._thread != get_ident():
+            database = self._check()
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
             with database.lock:
-                query = self._begin(database, sql)
-                self._rowcount = 0 if query.is_dml else -1
+                self._columns = self._next = self._failure = None
+                if self._unfinished is not None:
+                    self._drop()
+                query = connection._cache.get(sql)
+                if query.statement.active:
+                    query = self._another(database, sql, query)
                 if query.is_dml:
-                    self._connection._begin_for(database, True)
+                    self._rowcount = 0
+                    if database.autocommit:
+                        connection._begin_for(database, True)
+                else:
+                    self._rowcount = -1
+                if (
+                    query.quick
+                    and type(parameters) is tuple
+                    and connection.text_factory is str
+                    and not registered.every
+                ):
+                    outcome = query.statement.quick(parameters)
+                    if outcome is not None:
+                        rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
+                        if rc != SQLITE_DONE or rows > 1 or reprepared != query.reprepared:
+                            self._keep_outcome(query)
+                        elif rows == 0:
+                            self._columns = query.columns
+                            self._query = query
+                            if query.is_dml:
+                                self._rowcount = changes
+                        elif query.is_dml or not self._take_record(query, kinds):
+                            self._keep_outcome(query)
+                        return self
                 data = packed(query, parameters)
                 if query.attaches:
-                    self._connection._check_attach(database, sql, parameters)
+                    connection._check_attach(database, sql, parameters)
                 if query.statement.handle:
                     status = self._run(query, data)
                     self._lastrowid = status.last_rowid
                     if query.is_dml and self._next is None:
                         self._rowcount = status.changes
+                    query.note_use()
         except BridgeError as error:
             self._rowcount = -1
             raise_unusable(error)
@@ -180,44 +222,70 @@ class Cursor:
         self._columns = self._next = self._failure = None
         if self._unfinished is not None:
             self._drop()
-        cache = self._connection._cache
-        query = cache.get(sql)
-        if query.statement.active:
-            # Perhaps only because the cursor that used it was dropped.
-            database.settle()
-            if query.statement.active:
-                return cache.private(sql)
-        return query
+        query = self._connection._cache.get(sql)
+        return self._another(database, sql, query) if query.statement.active else query
+
+    def _another(self, database: Database, sql: str, query: Query) -> Query:
+        """The statement in the cache is in use, though perhaps only because the cursor that used it was dropped."""
+        database.settle()
+        return self._connection._cache.private(sql) if query.statement.active else query
+
+    def _take_record(self, query: Query, kinds: int) -> bool:
+        """Keep the only row that ``Statement.quick`` left behind; False if it needs the general way."""
+        if not kinds:
+            return False
+        try:
+            self._next = query.statement.record(kinds)
+        except UnicodeDecodeError:
+            return False
+        self._columns = query.columns
+        self._query = query
+        self._rows = _NO_MORE
+        self._cells = ()
+        self._changes = -1
+        return True
+
+    def _keep_outcome(self, query: Query) -> None:
+        """Keep what ``Statement.quick`` left behind, in the general way."""
+        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        if query.is_dml and self._next is None:
+            self._rowcount = status.changes
 
     def _run(self, query: Query, data: bytes) -> Status:
         """Execute a statement with packed parameters, and keep its first rows."""
         statement = query.statement
         raw = self._connection.text_factory is not str
         if query.types is None:
-            self._conversion = conversion = None
-            result = statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw)
-        else:
-            self._conversion = conversion = query.types.conversion()
-            result = statement.execute(
-                data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs
-            )
-        status, columns, cells, failure = result
+            return self._keep(query, *statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw))
+        conversion = query.types.conversion()
+        result = statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs)
+        if result[0].reprepared != query.reprepared:
+            query.describe_again()
+            conversion = query.types.conversion()
+            if result[0].rc == SQLITE_ROW and not result[1]:
+                result = statement.fetch(FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs)
+        return self._keep(query, *result, conversion)
+
+    def _keep(
+        self,
+        query: Query,
+        status: Status,
+        columns: Sequence[Column],
+        cells: Raw,
+        failure: Failure | None,
+        conversion: Conversion | None = None,
+    ) -> Status:
+        """Keep the first rows of a statement that was executed."""
         if failure is not None and not columns:
             raise from_failure(failure)
         if status.reprepared != query.reprepared:
             query.describe_again()
-            if query.types is not None:
-                self._conversion = conversion = query.types.conversion()
-                if status.rc == SQLITE_ROW and not columns:
-                    status, columns, cells, failure = statement.fetch(
-                        FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs
-                    )
-                    if failure is not None and not columns:
-                        raise from_failure(failure)
         self._columns = query.columns
+        self._query = query
+        self._conversion = conversion
         self._failure = failure
         if status.rc == SQLITE_ROW:
-            self._unfinished = Unfinished(statement)
+            self._unfinished = Unfinished(query.statement)
         if columns:
             self._changes = status.changes if query.is_dml else -1
             self._cells = cells if conversion is None else conversion.cells(cells)
@@ -318,7 +386,7 @@ class Cursor:
             )
         except BaseException as error:
             self._unfinished = None
-            self._failure = _LOST  # what comes after the rows that are here must not look like the end
+            self._failure = LOST  # what comes after the rows that are here must not look like the end
             unfinished.release_quietly()
             if isinstance(error, BridgeError):
                 raise_unusable(error)
@@ -518,6 +586,14 @@ class Cursor:
 
     def fetchone(self) -> Any:
         """Fetches one row from the resultset."""
+        connection = self._connection
+        if self._rows is _NO_MORE and self._row_factory is None and connection.text_factory is str:
+            # What a look-up left: its only row, or nothing any more.
+            if self._locked or self._closed or connection._database is None or connection._thread != get_ident():
+                self._check()
+            row, self._next = self._next, None
+            if row is not None:
+                return row
         try:
             return Cursor.__next__(self)
         except StopIteration:
@@ -555,6 +631,36 @@ class Cursor:
                 self._check()
         self._end()
         return fetched
+
+    def fetch_numpy(self, *, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Fetches all rows from the resultset as one numpy array per column, by the columns' names.
+
+        A column with NULLs is a masked array. See docs/columnar.md; needs ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar import arrays
+
+        return arrays.fetch(self, types)
+
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
+        from wasqlite.columnar import arrays
+
+        return arrays.Batches(self, rows, types)
+
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+        """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
+
+        See docs/columnar.md; needs ``wasqlite[arrow]``.
+        """
+        from wasqlite.columnar.arrow import results
+
+        return results.fetch(self, types)
+
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
+        from wasqlite.columnar.arrow import results
+
+        return results.ArrowStream(self, rows, types)
 
     # -- the rest ----------------------------------------------------------------------------------------------
 
@@ -617,7 +723,10 @@ class Cursor:
         self._arraysize = row_values.row_count(size)
 
 
-def _connection_class() -> type:
-    from wasqlite.connection import Connection
+_connection_classes: tuple[type, ...] = ()
 
-    return Connection
+
+def register_connection(connection: type) -> None:
+    """Tell what cursors belong to; called once, by the module that cannot be imported from here."""
+    global _connection_classes
+    _connection_classes = (connection,)

@@ -2,6 +2,4 @@
 
 from wasqlite import *  # noqa: F403
 from wasqlite import __all__ as __all__
-from wasqlite._names import getter
-
-__getattr__ = getter(__name__)
+from wasqlite.obsolete import attribute as __getattr__  # noqa: F401

@@ -57,8 +57,7 @@ def _decoder(index: int, columns: Columns) -> Callable[[bytes], str]:
             return value.decode()
         except UnicodeDecodeError:
             name = columns.description[index][0] if columns.description else ""
-            text = value.partition(b"\0")[0].decode("ascii", "replace")
-            raise OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'") from None
+            raise undecodable(value, name) from None
 
     return decode
 
@@ -87,6 +86,12 @@ def convert_columns(
     if failure is not None:
         converted = [values[:count] for values in converted]
     return list(zip(*converted, strict=True)), failure
+
+
+def undecodable(value: bytes, name: str) -> OperationalError:
+    """The error for text that is not UTF-8, in the column ``name``."""
+    text = value.partition(b"\0")[0].decode("ascii", "replace")
+    return OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'")
 
 
 def row_count(size: Any) -> int:

@@ -26,9 +26,11 @@ class Query:
         "has_names",
         "is_dml",
         "parameters",
+        "quick",
         "reprepared",
         "statement",
         "types",
+        "used",
     )
 
     def __init__(self, statement: Statement, sql: str, detect_types: int = 0) -> None:
@@ -43,6 +45,15 @@ class Query:
         self.has_names = sqltext.may_name_parameters(sql)
         """Whether some parameter may have a name or a number."""
         self._names: list[str | None] | None = None
+        self.used = False
+        self.quick = False
+        """Whether ``Statement.quick`` can be tried."""
+
+    def note_use(self) -> None:
+        """The second execution makes ready for many more."""
+        if self.used and not self.has_names and not self.attaches and self.types is None:
+            self.quick = self.statement.prepare_quick()
+        self.used = True
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""

@@ -49,7 +49,9 @@ def decode(view: memoryview, address: int, columns: int, rows: int) -> list[Colu
     if rows == 1:
         return _single(view, address, columns)
     limit = len(view)
-    return [_column(view, limit, rows, False, *descriptor) for descriptor in _descriptors(view, address, columns)]
+    return [
+        _column(view, limit, rows, False, *descriptor) for descriptor in _descriptors(view, limit, address, columns)
+    ]
 
 
 def decode_raw(view: memoryview, address: int, columns: int, rows: int) -> tuple[list[Column], Raw]:
@@ -57,15 +59,76 @@ def decode_raw(view: memoryview, address: int, columns: int, rows: int) -> tuple
     limit = len(view)
     found: list[Column] = []
     kinds = []
-    for descriptor in _descriptors(view, address, columns):
-        seen = descriptor[0]
-        kinds.append(0 if not seen & SEEN_TEXT else RAW_MIXTURE if seen & SEEN_BLOB else RAW_TEXT)
+    for descriptor in _descriptors(view, limit, address, columns):
+        kinds.append(_raw_kind(descriptor[0]))
         found.append(_column(view, limit, rows, True, *descriptor))
     return found, kinds
 
 
-def _descriptors(view: memoryview, address: int, columns: int) -> Iterator[tuple[int, ...]]:
-    if address + _SIZE * columns > len(view):
+def _raw_kind(seen: int) -> int:
+    return 0 if not seen & SEEN_TEXT else RAW_MIXTURE if seen & SEEN_BLOB else RAW_TEXT
+
+
+def marked(column: Column) -> Column:
+    """A ``RAW_TEXT`` column with its text as ``RawText``."""
+    return [RawText(value) if type(value) is bytes else value for value in column]
+
+
+class GuestColumn:
+    """One column of a batch as it lies in guest memory, for immediate use: copy what is to be kept.
+
+    That the buffers lie inside of guest memory was checked, what is in them was not.
+    """
+
+    __slots__ = ("_descriptor", "_limit", "_rows", "_view", "flags", "seen")
+
+    def __init__(self, view: memoryview, limit: int, rows: int, descriptor: tuple[int, ...]) -> None:
+        self.seen, self.flags, tags, slots, payload, size, nulls, null_count = descriptor
+        if max(tags + rows, slots + 8 * rows, payload + size, nulls + 4 * null_count) > limit or self.seen & ~_SEEN_ANY:
+            raise CorruptBatch("a column lies outside guest memory")
+        self._view = view
+        self._limit = limit
+        self._rows = rows
+        self._descriptor = descriptor
+
+    @property
+    def slots(self) -> memoryview:
+        """8 bytes for each row: int64, float64, or the length of text and blobs."""
+        address = self._descriptor[3]
+        return self._view[address : address + 8 * self._rows]
+
+    @property
+    def tags(self) -> memoryview:
+        """The storage class of each row, a byte."""
+        address = self._descriptor[2]
+        return self._view[address : address + self._rows]
+
+    @property
+    def payload(self) -> memoryview:
+        """The bytes of text and blobs."""
+        address, size = self._descriptor[4:6]
+        return self._view[address : address + size]
+
+    @property
+    def nulls(self) -> memoryview:
+        """The row numbers that are NULL, 4 bytes each."""
+        address, count = self._descriptor[6:8]
+        return self._view[address : address + 4 * count]
+
+    def values(self, *, raw: bool = False) -> Column:
+        """Decoded as by ``decode``, with ``raw`` text as ``RawText``; not for packed batches."""
+        column = _column(self._view, self._limit, self._rows, raw, *self._descriptor)
+        return marked(column) if raw and _raw_kind(self.seen) == RAW_TEXT else column
+
+
+def guest_columns(view: memoryview, address: int, columns: int, rows: int) -> list[GuestColumn]:
+    """The columns of a batch where they are."""
+    limit = len(view)
+    return [GuestColumn(view, limit, rows, found) for found in _descriptors(view, limit, address, columns)]
+
+
+def _descriptors(view: memoryview, limit: int, address: int, columns: int) -> Iterator[tuple[Any, ...]]:
+    if address + _SIZE * columns > limit:
         raise CorruptBatch(f"descriptors of {columns} columns at {address:#x} lie outside guest memory")
     return DESCRIPTOR.iter_unpack(view[address : address + _SIZE * columns])
 

@@ -10,6 +10,7 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING, Protocol
 
 from wasqlite.bridge import ForkedInstance, HostFunction, Memory
+from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.progress import Progress
 from wasqlite.capi.turns import without_sleep
 
@@ -37,17 +38,23 @@ class HostSide(Protocol):
 
 
 class Handle:
-    """A ``sqlite3*`` and its ``sqlite3_stmt*``; it outlives a dropped ``Database`` until the guest closes it."""
+    """A ``sqlite3*`` with its ``sqlite3_stmt*`` and ``sqlite3_blob*``.
 
-    __slots__ = ("address", "database", "statements")
+    It outlives a dropped ``Database`` until the guest closes it.
+    """
+
+    __slots__ = ("address", "blobs", "database", "statements")
 
     def __init__(self, database: Database) -> None:
         self.address = 0
         self.statements: set[int] = set()
+        self.blobs: set[int] = set()
         self.database = weakref.ref(database)
 
 
 _FIRST_BUFFER = 4096
+ACTIVE, RUNNING = 1, 2
+"""Of ``Statement.active``."""
 
 _sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
@@ -70,8 +77,9 @@ if hasattr(os, "register_at_fork"):
 class Sandbox:
     """Owns the instance and everything in it; its databases own the sandbox.
 
-    Finalisers never enter the guest: they append to ``dropped`` a statement's handle with the ``Handle`` that it
-    belongs to, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection drains it.
+    Finalisers never enter the guest: they append to ``dropped`` the address of a statement or blob with the ``Handle``
+    that it belongs to, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection drains
+    it.
     """
 
     __slots__ = (
@@ -82,6 +90,7 @@ class Sandbox:
         "_host",
         "_released",
         "_state",
+        "callbacks",
         "dropped",
         "handles",
         "instance",
@@ -100,10 +109,12 @@ class Sandbox:
         self.handles: set[Handle] = set()
         self.dropped: deque[tuple[int, Handle] | Handle | Statement] = deque()
         self.progress = Progress()
+        self.callbacks = Callbacks(self.progress)
         # What host functions refer to must not lead back here, or nothing of this would ever be collected.
         functions = without_sleep(host.functions, self.handles, self.progress) if shared else host.functions
-        self.instance = instance = library.open(hosts=[functions, self.progress.functions])
+        self.instance = instance = library.open(hosts=[functions, self.progress.functions, self.callbacks.functions])
         self.progress.parked = instance.parked
+        self.callbacks.state = instance.state
         self.memory = instance.memory
         self.lock = instance.lock
         self.turns = Condition(instance.lock)
@@ -122,6 +133,7 @@ class Sandbox:
         if self._released:
             return
         self._released = True
+        self.callbacks.close()
         if isinstance(self.instance.dead, ForkedInstance):
             self._host.abandon()
         else:
@@ -176,30 +188,39 @@ class Sandbox:
         while dropped:
             item = dropped.popleft()
             if isinstance(item, tuple):
-                statement, handle = item
-                # Not there any more if its connection was closed; the address may be another statement's by now.
-                if statement in handle.statements:
-                    handle.statements.discard(statement)
-                    self.instance.function("wsq_finalize")(statement)
-                    database = handle.database()
-                    if database is not None:
-                        database.finish()
+                address, handle = item
+                # Not there any more if its connection was closed; the address may be another object's by now.
+                if address in handle.statements:
+                    handle.statements.discard(address)
+                    self.instance.function("wsq_finalize")(address)
+                elif address in handle.blobs:
+                    handle.blobs.discard(address)
+                    self.instance.function("wsq_blob_close")(handle.address, address)
+                else:
+                    continue
+                database = handle.database()
+                if database is not None:
+                    database.finish()
             elif isinstance(item, Handle):
                 self.close_handle(item)
-            elif item.active and not item.database.closed:
+            elif item.active == ACTIVE and not item.database.closed:
                 item.reset()
 
     def close_handle(self, handle: Handle) -> None:
-        """Finalize its statements, and close it. Hold the lock.
+        """Finalize its statements, close its blobs, and close it. Hold the lock.
 
         https://sqlite.org/c3ref/close.html
         """
         finalize = self.instance.function("wsq_finalize")
         while handle.statements:
             finalize(handle.statements.pop())
+        while handle.blobs:
+            self.instance.function("wsq_blob_close")(handle.address, handle.blobs.pop())
         address, handle.address = handle.address, 0
         if address:
             self.instance.function("wsq_close")(address)
+            self.callbacks.forget_hooks(address)
+            self.callbacks.settle()
         self.handles.discard(handle)
 
     def in_use(self) -> bool:
