@@ -96,7 +96,7 @@ class Database:
         """The instance's function, unless this database was closed. Hold the lock."""
         if self.closed:
             _refuse()
-        return self.instance.function(name, hold_gil=hold_gil)
+        return self.sandbox.function(name, hold_gil=hold_gil)
 
     # -- input and output --------------------------------------------------------------------------------------
 
@@ -120,6 +120,7 @@ class Database:
 
     def run(self, name: str, *arguments: int) -> tuple[Status, Failure | None]:
         """Call a function that may wait or run long, and read what it left behind. Hold the lock."""
+        self.interrupt.asked = 0
         outer, self.progress.running = self.progress.running, self.interrupt
         try:
             self.function(name)(*arguments)
@@ -241,7 +242,6 @@ class Database:
                 if self.dropped:
                     self.drain()
                 address = self.put(sql[start:] + b"\0")
-                self.interrupt.asked = 0
                 found, failure = self.run("wsq_script", self._handle, address, len(sql) - start)
                 if failure is None or (since := self.wait_turn(failure, since)) is None:
                     return found, failure
