@@ -12,7 +12,7 @@ typedef struct wsq_pages {
 } wsq_pages;
 
 int wsq_pages_open(sqlite3 *db, const char *schema);
-int wsq_pages_begin(sqlite3 *db, wsq_pages *pages);
+int wsq_pages_begin(sqlite3 *db, wsq_pages *pages, int while_writing);
 int wsq_pages_read(sqlite3 *db, wsq_pages *pages, uint32_t first, uint32_t count, unsigned char *out);
 int wsq_pages_end(sqlite3 *db, wsq_pages *pages);
 int wsq_pages_close(sqlite3 *db, wsq_pages *pages);
@@ -32,14 +32,14 @@ int wsq_pages_open(sqlite3 *db, const char *schema) {
   return call_end(call, db, rc);
 }
 
-/* SQLITE_BUSY also while the connection itself is in the middle of a write. */
-int wsq_pages_begin(sqlite3 *db, wsq_pages *pages) {
+/* SQLITE_BUSY also while the connection itself is in the middle of a write, unless that is to be seen. */
+int wsq_pages_begin(sqlite3 *db, wsq_pages *pages, int while_writing) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   Btree *btree = pages->btree;
   int rc = SQLITE_OK;
   sqlite3BtreeEnter(btree);
-  if (btree->pBt->inTransaction == TRANS_WRITE) {
+  if (btree->pBt->inTransaction == TRANS_WRITE && !while_writing) {
     rc = SQLITE_BUSY;
   } else if (sqlite3BtreeTxnState(btree) == SQLITE_TXN_NONE) {
     rc = sqlite3BtreeBeginTrans(btree, 0, 0);

@@ -221,6 +221,21 @@ class Connection:
             raise TypeError("progress argument must be a callable")
         copy(source, encoded, other, pages, progress, pause)
 
+    def serialize(self, *, name: str = "main") -> bytes:
+        """Serialize a database into a byte string."""
+        from wasqlite.serialization import serialize
+
+        encoded = arguments.text("serialize", "name", name)
+        return serialize(self._check(), encoded)
+
+    def deserialize(self, data: Any, /, *, name: str = "main") -> None:
+        """Load a serialized database, in memory, in the place of the one with that name."""
+        from wasqlite.serialization import data_of, deserialize
+
+        content = data_of(data)
+        encoded = arguments.text("deserialize", "name", name)
+        deserialize(self._check(), content, encoded)
+
     # -- transactions ------------------------------------------------------------------------------------------
 
     def _control(self, database: Database, sql: str) -> None:

@@ -83,7 +83,7 @@ class Blob(Owned):
                 pieces.append(database.memory.read(address, count))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), None
 
-    def write(self, data: bytes | bytearray, offset: int) -> Failure | None:
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> Failure | None:
         """Put bytes at ``offset``, all inside the value.
 
         https://sqlite.org/c3ref/blob_write.html

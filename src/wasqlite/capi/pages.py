@@ -49,11 +49,14 @@ class Pages(Owned):
 
     closes = "wsq_pages_close"
 
-    def begin(self) -> tuple[Snapshot, int, Failure | None]:
-        """Begin to read, in the connection's own transaction if there is one; with the result code. Hold the lock."""
+    def begin(self, *, while_writing: bool = False) -> tuple[Snapshot, int, Failure | None]:
+        """Begin to read, in the connection's own transaction if there is one; with the result code. Hold the lock.
+
+        If that one writes, it is SQLITE_BUSY, or, with ``while_writing``, its changes are seen.
+        """
         if self.database.dropped:
             self.database.drain()
-        found, failure = self.run("wsq_pages_begin")
+        found, failure = self.run("wsq_pages_begin", while_writing)
         return Snapshot.of(found), found.rc, failure
 
     def read(self, first: int, count: int, page_size: int) -> tuple[memoryview, int, Failure | None]:
