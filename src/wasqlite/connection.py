@@ -373,6 +373,20 @@ class Connection:
             raise ProgrammingError("'category' is out of bounds")
         return former
 
+    def getconfig(self, op: int, /) -> bool:
+        """Query a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number = arguments.c_int(op)
+        return config.get(self._check(), number)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:
+        """Set a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number, switch = arguments.c_int(op), bool(enable)
+        config.put(self._check(), number, switch)
+
     def __enter__(self) -> Connection:
         self._check_open()
         return self
