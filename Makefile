@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench-files conformance check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -59,6 +59,17 @@ mptest: setup  ## SQLite's own multi-process scripts, native and wasqlite proces
 
 crossings: setup  ## host calls of a transaction per journal mode, beside native's system calls
 	$(BIN)/python bench/crossings.py --calls --time
+
+.venv/bench: .venv/demo pyproject.toml
+	@echo "setup: install what the benchmarks need into .venv ..."
+	@$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: setup .venv/bench  ## all benchmarks, two runs, against native SQLite (half an hour): table and bench/results/latest.json
+	@$(BIN)/python bench/run.py --runs 2 --output bench/results/latest.json
+
+bench-quick: setup .venv/bench  ## the same with less data (two minutes)
+	@$(BIN)/python bench/run.py --quick
 
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py

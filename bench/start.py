@@ -12,17 +12,18 @@ import time
 
 PROGRAM = """
 import {module}
-con = {module}.connect(":memory:")
+con = {module}.{connect}(":memory:")
 assert con.execute("SELECT 1").fetchone() == (1,)
 con.close()
 """
 MODULES = ("sqlite3", "wasqlite")
 
 
-def run(module: str) -> float:
+def run(module: str, environment: dict[str, str] | None = None) -> float:
     """Seconds of wall time of one process."""
+    program = PROGRAM.format(module=module, connect="Connection" if module == "apsw" else "connect")
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", PROGRAM.format(module=module)], check=True)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     return time.perf_counter() - start
 
 

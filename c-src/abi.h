@@ -8,6 +8,13 @@
 
 #define WSQ_ABI 3
 
+/* How many arguments a callback can have: SQLITE_MAX_FUNCTION_ARG. */
+#define WSQ_ARGUMENTS 1000
+/* How many of their types are part of a callback's key. */
+#define WSQ_KEY_TYPES 8
+/* How many bytes of text, blob or error message the block itself has room for. */
+#define WSQ_RESULT_BYTES 4096
+
 /* Bits of wsq_status_block.flags */
 #define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */
 
@@ -37,7 +44,18 @@ typedef struct wsq_status_block {
   int32_t readonly;
   uint32_t reprepared;
   uint32_t flags;
+  uint32_t unused;
+  uint64_t kinds;
 } wsq_status_block;
+
+enum { WSQ_RECORD_VALUES = 21, WSQ_INPUT_SIZE = 4096 };
+
+/* What wsq_quick reads and writes: the status block, one row, packed parameters. */
+typedef struct wsq_quick_area {
+  wsq_status_block status;
+  int64_t record[WSQ_RECORD_VALUES];
+  uint8_t input[WSQ_INPUT_SIZE];
+} wsq_quick_area;
 
 /* A bound value; `value` holds the bits of an int64 or float64, or the payload's offset. */
 typedef struct wsq_parameter {
@@ -66,6 +84,29 @@ typedef struct wsq_begin_block {
   uint8_t counter[16]; /* its bytes 24 to 39 */
 } wsq_begin_block;
 
+/* Where a callback's arguments are for the host, and where its result is for the guest. There is one: the host has read the
+ * arguments before it calls in again, and it writes the result last. */
+typedef struct wsq_callback_block {
+  uint32_t shape;    /* the number of arguments in the upper 8 bits (255: or more), and from the lowest bit on, 3 bits each, the
+                        storage classes of the first 8; 0 after the last argument */
+  uint32_t callback; /* what the host has it registered as */
+  int64_t result;    /* its kind, and from bit 8 on the size of text, blob or message */
+  int64_t value;     /* the bits of an int64 or float64, or an address */
+  int64_t instance;  /* of an aggregate: the host's number for it, 0 if it has none yet */
+  int64_t count;     /* of arguments */
+  int64_t arguments[WSQ_ARGUMENTS]; /* the bits of int64 or float64; the address of text and blob, and from bit 32 on their size */
+  uint8_t types[WSQ_ARGUMENTS];     /* their storage classes */
+  char bytes[WSQ_RESULT_BYTES];     /* text, blob or message of the result */
+} wsq_callback_block;
+
+/* Kinds of result, besides SQLITE_INTEGER to SQLITE_NULL: the value of text and blob is in `bytes`. */
+enum {
+  RESULT_ERROR = 0, /* what the guest puts there before it calls; the message, if there is one, is in `bytes` */
+  RESULT_NO_MEMORY = 6,
+  RESULT_TOO_BIG = 7,
+  RESULT_ON_HEAP = 8 /* added to SQLITE_TEXT or SQLITE_BLOB: in memory from malloc, at the address `value`, now the guest's */
+};
+
 #define AT(type, field, offset) _Static_assert(offsetof(type, field) == (offset), #type "." #field)
 AT(wsq_status_block, rc, 0);
 AT(wsq_status_block, extended, 4);
@@ -88,7 +129,10 @@ AT(wsq_status_block, parameters, 84);
 AT(wsq_status_block, readonly, 88);
 AT(wsq_status_block, reprepared, 92);
 AT(wsq_status_block, flags, 96);
-_Static_assert(sizeof(wsq_status_block) == 104, "wsq_status_block");
+AT(wsq_status_block, kinds, 104);
+_Static_assert(sizeof(wsq_status_block) == 112, "wsq_status_block");
+AT(wsq_quick_area, record, 112);
+AT(wsq_quick_area, input, 280);
 AT(wsq_parameter, type, 0);
 AT(wsq_parameter, size, 4);
 AT(wsq_parameter, value, 8);
@@ -106,6 +150,16 @@ AT(wsq_begin_block, known, 0);
 AT(wsq_begin_block, size, 8);
 AT(wsq_begin_block, counter, 16);
 _Static_assert(sizeof(wsq_begin_block) == 32, "wsq_begin_block");
+AT(wsq_callback_block, shape, 0);
+AT(wsq_callback_block, callback, 4);
+AT(wsq_callback_block, result, 8);
+AT(wsq_callback_block, value, 16);
+AT(wsq_callback_block, instance, 24);
+AT(wsq_callback_block, count, 32);
+AT(wsq_callback_block, arguments, 40);
+AT(wsq_callback_block, types, 8040);
+AT(wsq_callback_block, bytes, 9040);
+_Static_assert(sizeof(wsq_callback_block) == 13136, "wsq_callback_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 
@@ -128,6 +182,7 @@ IMPORT(path_full) int wsq_host_path_full(const char *path, uint32_t size, char *
 IMPORT(path_temporary) int wsq_host_path_temporary(char *out, uint32_t capacity);
 IMPORT(local_time) int wsq_host_local_time(int64_t seconds, int32_t *out);
 IMPORT(progress) int wsq_host_progress(void);
+IMPORT(callback) void wsq_host_callback(void);
 #undef IMPORT
 
 #endif

@@ -10,7 +10,7 @@ int wsq_script(sqlite3 *db, const char *sql, int nbytes) {
   const char *rest = sql;
   const char *end = sql + nbytes;
   int rc = SQLITE_OK;
-  while (rc == SQLITE_OK && rest < end && *rest) {
+  while (rc == SQLITE_OK && rest < end && *rest && !call->compare_failed) {
     sqlite3_stmt *stmt = NULL;
     const char *tail = end;
     rc = sqlite3_prepare_v3(db, rest, (int)(end - rest), 0, &stmt, &tail);

@@ -9,6 +9,7 @@
 #define SQLITE_THREADSAFE 0                /* the guest has one thread; the host holds one lock per instance */
 #define SQLITE_OMIT_LOAD_EXTENSION 1       /* there is no dynamic linking inside the sandbox */
 #define SQLITE_MAX_MMAP_SIZE 0             /* WASI cannot map files */
+#define SQLITE_MAX_FUNCTION_ARG 1000       /* SQLite's default; the callback block has room for so many */
 #define SQLITE_USE_URI 0                   /* as everywhere: URI names only where SQLITE_OPEN_URI asks for them */
 
 /* What wasi-libc has (SQLite cannot probe for it) */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-wsq_status_block wsq_block;
+wsq_quick_area wsq_area;
 
 static wsq_call first;           /* static: the outermost call needs no allocation */
 static wsq_call *current = NULL; /* the innermost running call */
@@ -54,6 +54,7 @@ wsq_call *call_begin(void) {
   }
   call->system_errno = 0;
   call->flags = 0;
+  call->compare_failed = 0;
   call->captured = 0;
   call->extended = 0;
   call->error_offset = -1;
@@ -63,6 +64,8 @@ wsq_call *call_begin(void) {
   next = call->inner;
   return call;
 }
+
+wsq_call *call_level(void) { return next; }
 
 static void set_message(wsq_call *call, const char *text) {
   size_t size = strlen(text);
@@ -160,4 +163,10 @@ void call_set_errno(int wasi_errno) {
 
 void call_set_flag(uint32_t flag) {
   if (current) current->flags |= flag;
+}
+
+int call_compare_failed(int now) {
+  if (!current) return 0;
+  current->compare_failed |= now;
+  return current->compare_failed;
 }

@@ -16,6 +16,7 @@ typedef struct wsq_call {
   batch out;             /* its output; valid until the next call at this level */
   int32_t system_errno;
   uint32_t flags;
+  int compare_failed;    /* a collation's callback failed: no more of them in this call */
   int captured;          /* the error below was captured: keep it, whatever reset does to the handle */
   int32_t extended;
   int32_t error_offset;
@@ -25,10 +26,14 @@ typedef struct wsq_call {
   char short_message[256];
 } wsq_call;
 
-extern wsq_status_block wsq_block;
+extern wsq_quick_area wsq_area;
+#define wsq_block wsq_area.status
 
 /* Enters a call: a clean status block and an empty call level; NULL when out of memory (the status block says so). */
 wsq_call *call_begin(void);
+
+/* The level of the call that ended last, whose output the host reads now. */
+wsq_call *call_level(void);
 
 /* Captures error rc with its message, before a reset overwrites it. */
 void call_capture(wsq_call *call, sqlite3 *db, int rc);
@@ -43,5 +48,8 @@ void call_statement(sqlite3_stmt *stmt);
 /* For the VFS, inside or outside of a call. */
 void call_set_errno(int wasi_errno);
 void call_set_flag(uint32_t flag);
+
+/* For collations: whether one has failed in this call; `now` is added to it. */
+int call_compare_failed(int now);
 
 #endif

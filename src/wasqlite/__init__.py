@@ -24,6 +24,7 @@ from wasqlite.exceptions import (
     ProgrammingError,
     Warning,
 )
+from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ def TimestampFromTicks(ticks: float) -> _datetime.datetime:
     return Timestamp(*_time.localtime(ticks)[:6])
 
 
+def enable_callback_tracebacks(enable: int, /) -> None:
+    """Enable or disable callback functions throwing errors to stderr: through ``sys.unraisablehook``."""
+    from wasqlite import tracebacks
+
+    tracebacks.enable(enable)
+
+
 # The stdlib has result codes, authorizer codes, limits and configuration options; not the other constants.
 _families = ("SQLITE_OPEN_", "SQLITE_PREPARE_", "SQLITE_UTF16", "SQLITE_SUBTYPE", "SQLITE_RESULT_SUBTYPE")
 _others = {
@@ -138,6 +146,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "Row",
     "Time",
     "TimeFromTicks",
     "Timestamp",
@@ -145,6 +154,7 @@ __all__ = [
     "Warning",
     "apilevel",
     "connect",
+    "enable_callback_tracebacks",
     "paramstyle",
     "sqlite_version",
     "sqlite_version_info",

@@ -30,6 +30,14 @@ OLD_NAMES = ("version", "version_info", "enable_shared_cache") if sys.version_in
 
 TEXT_FACTORY_ALIAS = sys.version_info < (3, 12)
 """Whether the module has ``OptimizedUnicode``."""
+CALLBACK_KEYWORDS = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
+"""What happens when the functions that register callbacks get by name what will be positional-only."""
+
+CHECK_FUNCTION_ARITY = sys.version_info >= (3, 14)
+"""Whether a number of arguments that SQLite does not allow has an error of its own."""
+
+UNRAISABLE_NAMES_CALLBACK = sys.version_info >= (3, 14)
+"""Whether a callback's exception is reported with the callable in the message, or with it as the object."""
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 
@@ -49,3 +57,8 @@ else:
             frame = frame.f_back
             level += 1
         warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
+def in_package(filename: str) -> bool:
+    """Whether a source file, or generated code, is ours."""
+    return filename.startswith((_PACKAGE, "<wasqlite "))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
-from wasqlite._compat import POSITIONAL_CONNECT, warn_deprecated
+from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
 from wasqlite.exceptions import NotSupportedError
 
 _NAMES = (
@@ -22,7 +24,7 @@ _NAMES = (
 )
 
 
-_INT_MAX = 0x7FFF_FFFF
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class Arguments(NamedTuple):
@@ -47,14 +49,6 @@ def text(function: str, which: int | str, value: Any) -> bytes:
     if b"\0" in encoded:
         raise ValueError("embedded null character")
     return encoded
-
-
-def c_int(value: Any) -> int:
-    """A number that fits C's int."""
-    number = operator.index(value)
-    if not -_INT_MAX - 1 <= number <= _INT_MAX:
-        raise OverflowError("Python int too large to convert to C int")
-    return number
 
 
 def sqlite_integer(value: Any) -> int:
@@ -119,3 +113,56 @@ def parse(args: tuple[Any, ...], keywords: dict[str, Any]) -> Arguments:
     if operator.index(given.get("detect_types", 0)):
         raise NotSupportedError("detect_types is not supported yet by this version of wasqlite: pass 0")
     return arguments
+
+
+def positional_only(*names: str) -> Callable[[_Method], _Method]:
+    """For a method of ``Connection``: warn of, or refuse, these parameters by name, as the running Python does."""
+
+    def decorate(method: _Method) -> _Method:
+        if CALLBACK_KEYWORDS == "accept":
+            return method
+        function = method.__name__
+
+        @wraps(method)
+        def checked(*args: Any, **keywords: Any) -> Any:
+            if not keywords.keys().isdisjoint(names):
+                if CALLBACK_KEYWORDS == "refuse":
+                    given = ", ".join(name for name in names if name in keywords)
+                    raise TypeError(
+                        f"{function}() got some positional-only arguments passed as keyword arguments: '{given}'"
+                    )
+                _warn_keywords(function, names)
+            return method(*args, **keywords)
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def _warn_keywords(function: str, names: tuple[str, ...]) -> None:
+    quoted = [f"'{name}'" for name in names]
+    listed = " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+    plural = "s" * (len(names) > 1)
+    warn_deprecated(
+        f"Passing keyword argument{plural} {listed} to _sqlite3.Connection.{function}() is deprecated. "
+        f"Parameter{plural} {listed} will become positional-only in Python 3.15."
+    )
+
+
+def c_string(function: str, parameter: str, value: Any) -> bytes:
+    """A string argument for C, with the interpreter's own messages for what is none."""
+    if not isinstance(value, str):
+        kind = "None" if value is None else type(value).__name__
+        raise TypeError(f"{function}() argument {parameter} must be str, not {kind}")
+    encoded = value.encode()
+    if "\0" in value:
+        raise ValueError("embedded null character")
+    return encoded
+
+
+def c_int(value: Any) -> int:
+    """An int argument for C, with the interpreter's own messages for what is none."""
+    number = operator.index(value)
+    if not -0x8000_0000 <= number <= 0x7FFF_FFFF:
+        raise OverflowError("Python int too large to convert to C int")
+    return number

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from threading import get_ident
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wasqlite import arguments, exceptions, shared_memory, transactions
@@ -15,7 +15,7 @@ from wasqlite._compat import WARN_UNCLOSED
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
 from wasqlite.capi.database import Database
-from wasqlite.cursor import Cursor
+from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.statement_cache import StatementCache
 from wasqlite.uri import names_shared_memory
@@ -109,7 +109,7 @@ class Connection:
         except ProgrammingError:
             return
         del self._database
-        if database is not None and not database.status.autocommit:
+        if database is not None and not database.autocommit:
             self._control(database, "ROLLBACK")
 
     def __del__(self) -> None:
@@ -163,9 +163,21 @@ class Connection:
         """Executes multiple SQL statements at once."""
         return self._cursor().executescript(sql_script)
 
+    def ingest(self, table: str, data: Any, /, *, mode: str = "create", schema: str = "main") -> int:
+        """Insert Arrow data, or a mapping of column names to numpy arrays, into a table: how many rows there were.
+
+        ``mode``: "create" the table, "append" to one, "replace" one that is there, or "create_append" if need be. All
+        of it is stored or nothing. See docs/columnar.md; needs ``wasqlite[arrow]``, or ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar.ingest import ingest
+
+        return ingest(self, table, data, mode, schema)
+
     def _cursor(self) -> Cursor:
-        self._check()
-        cursor = Cursor(self)
+        if self._database is None or self._thread != get_ident():
+            self._check()
+        cursor: Cursor = _new_cursor(Cursor)
+        cursor._reset(self)
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
         return cursor
@@ -242,7 +254,7 @@ class Connection:
         """Run BEGIN, COMMIT or ROLLBACK; each is compiled once per connection."""
         try:
             statement = self._kept.get(sql)
-            if statement is None:
+            if statement is None or statement.active:  # active: this is one of its own callbacks
                 statement, _, failure = database.prepare(sql.encode())
                 if failure is not None:
                     raise from_failure(failure)
@@ -257,13 +269,13 @@ class Connection:
         """Open the implicit transaction that a statement wants."""
         level = self._isolation_level
         if (
-            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.status.autocommit)
+            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.autocommit)
             and level is not None
         ):
             self._control(database, transactions.begin(level))
 
     def _commit_before_script(self, database: Database) -> None:
-        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.status.autocommit:
+        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.autocommit:
             self._control(database, "COMMIT")
 
     def _end(self, sql: str) -> None:
@@ -273,7 +285,7 @@ class Connection:
         if self._autocommit is False:
             self._control(database, sql)
             self._control(database, "BEGIN")
-        elif not database.status.autocommit:
+        elif not database.autocommit:
             self._control(database, sql)
 
     def commit(self) -> None:
@@ -287,7 +299,7 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return not self._check_open().status.autocommit
+        return not self._check_open().autocommit
 
     @property
     def total_changes(self) -> int:
@@ -324,15 +336,52 @@ class Connection:
     def autocommit(self, value: bool | int) -> None:
         database = self._check()
         mode = transactions.autocommit(value)
-        if mode is True and not database.status.autocommit:
+        if mode is True and not database.autocommit:
             self._control(database, "COMMIT")
-        elif mode is False and database.status.autocommit:
+        elif mode is False and database.autocommit:
             self._control(database, "BEGIN")
         self._autocommit = mode
 
     @autocommit.deleter
     def autocommit(self) -> None:
         raise AttributeError("cannot delete attribute")
+
+    # -- callbacks ---------------------------------------------------------------------------------------------
+
+    @arguments.positional_only("name", "narg", "func")
+    def create_function(self, name: str, narg: int, func: Any, *, deterministic: bool = False) -> None:
+        """Creates a new function. ``narg`` is its number of arguments, -1 for any."""
+        _callbacks().create_function(self._check(), name, narg, func, deterministic)
+
+    @arguments.positional_only("name", "n_arg", "aggregate_class")
+    def create_aggregate(self, name: str, n_arg: int, aggregate_class: Any) -> None:
+        """Creates a new aggregate: its objects have the methods ``step`` and ``finalize``."""
+        _callbacks().create_aggregate(self._check(), name, n_arg, aggregate_class)
+
+    def create_window_function(self, name: str, num_params: int, aggregate_class: Any, /) -> None:
+        """Creates or redefines an aggregate window function, with ``value`` and ``inverse`` too; None removes it."""
+        _callbacks().create_window_function(self._check(), name, num_params, aggregate_class)
+
+    def create_collation(self, name: str, callback: Any, /) -> None:
+        """Creates a collation function; None removes it."""
+        _callbacks().create_collation(self._check(), name, callback)
+
+    @arguments.positional_only("authorizer_callback")
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        """Set authorizer callback; None removes it."""
+        _callbacks().set_authorizer(self._check(), authorizer_callback)
+        # It wants to be asked for each BEGIN and COMMIT, not only when they are compiled for the first time.
+        self._kept = {} if authorizer_callback is None else transactions.Unkept()
+
+    @arguments.positional_only("progress_handler")
+    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
+        """Set progress handler callback, called every ``n`` instructions; None removes it."""
+        _callbacks().set_progress_handler(self._check(), progress_handler, n)
+
+    @arguments.positional_only("trace_callback")
+    def set_trace_callback(self, trace_callback: Any) -> None:
+        """Set a trace callback called for each SQL statement, parameters filled in; None removes it."""
+        _callbacks().set_trace_callback(self._check(), trace_callback)
 
     # -- life --------------------------------------------------------------------------------------------------
 
@@ -349,14 +398,14 @@ class Connection:
         # Empty, and of no use: another thread may be about to look for its statement there.
         self._cache = StatementCache(database, 0)
         try:
-            if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
+            if self._autocommit is False and not database.autocommit and database.instance.dead is None:
                 self._control(database, "ROLLBACK")
         finally:
             database.close()
 
     def interrupt(self) -> None:
         """Abort any pending database operation, from any thread."""
-        self._check_open().interrupt.requested = 1
+        self._check_open().interrupt_all()
 
     def getlimit(self, category: int, /) -> int:
         """Get connection run-time limits."""
@@ -404,6 +453,17 @@ class Connection:
             self.rollback()
             raise
         return False
+
+
+register_connection(Connection)
+_new_cursor = Cursor.__new__
+
+
+def _callbacks() -> ModuleType:
+    # Here, because many programs have none, and every module costs start-up time.
+    from wasqlite import callbacks
+
+    return callbacks
 
 
 def _open(path: bytes, given: arguments.Arguments) -> Database:

@@ -114,9 +114,12 @@ def from_failure(failure: Failure) -> Exception:
     code = failure.code
     primary = code & 0xFF
     if primary == constants.SQLITE_NOMEM:
-        return MemoryError()
+        out_of_memory = MemoryError()
+        out_of_memory.__cause__ = failure.raised
+        return out_of_memory
     message = _WAL if failure.wal and primary == constants.SQLITE_CANTOPEN else failure.message
     error = _CLASS_BY_PRIMARY_CODE.get(primary, DatabaseError)(message)
+    error.__cause__ = failure.raised
     error.sqlite_errorcode = code
     error.sqlite_errorname = constants.RESULT_CODE_NAMES.get(code, "unknown")
     if failure.cause is not None:

@@ -45,3 +45,10 @@ def autocommit(value: Any) -> bool | int:
 def begins_implicitly(autocommit: bool | int, level: str | None, is_dml: bool, in_transaction: bool) -> bool:
     """Whether a transaction is to be opened before a statement."""
     return is_dml and not in_transaction and level is not None and autocommit == LEGACY_TRANSACTION_CONTROL
+
+
+class Unkept(dict[str, Any]):
+    """A place for compiled statements that keeps none."""
+
+    def __setitem__(self, sql: str, statement: Any) -> None:
+        pass

@@ -40,7 +40,7 @@ class Crossings:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         api = engine().api
-        for name in ("call_releasing", "call_holding"):
+        for name in ("call_releasing", "call_holding", "call_prepared"):
             monkeypatch.setattr(api, name, self._counting(getattr(api, name)))
 
     def _counting(self, call: Callable[..., Any]) -> Callable[..., Any]:

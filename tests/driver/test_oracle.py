@@ -5,9 +5,7 @@ The few accepted differences are in ``DIFFERENCES``, each with its reason and wi
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,9 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases_files
 import cases_statements
 import cases_values
-from oracle import observe
-
-import wasqlite
+from oracle import both
 
 CASES = {**cases_values.CASES, **cases_statements.CASES, **cases_files.CASES}
 ANY: Any = mock.ANY
@@ -67,28 +63,14 @@ DIFFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def seen_warnings(caught: list[warnings.WarningMessage]) -> list[tuple[str, str, str]]:
-    return [
-        (w.category.__name__, str(w.message), Path(w.filename).name)
-        for w in caught
-        if not issubclass(w.category, ResourceWarning) and "default" not in str(w.message)
-    ]
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_the_stdlib(name: str, tmp_path: Path) -> None:
-    seen = {}
-    for module in (sqlite3, wasqlite):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            seen[module.__name__] = observe(module, CASES[name], tmp_path / module.__name__)
-        seen[module.__name__]["warnings"] = seen_warnings(caught)
-    expected = dict(seen["sqlite3"])
+    expected, seen = both(CASES[name], tmp_path)
     if name in DIFFERENCES:
         reason, differing = DIFFERENCES[name]
-        assert seen["wasqlite"] != expected, f"no longer different: {reason}"
+        assert seen != expected, f"no longer different: {reason}"
         expected.update(differing)
-    assert seen["wasqlite"] == expected
+    assert seen == expected
 
 
 def test_enough_cases() -> None:

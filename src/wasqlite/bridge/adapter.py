@@ -10,6 +10,10 @@ loads the result from the frame. wasm-to-wasm calls cost some nanoseconds.
 Frame, in 8-byte slots: 0 i32 result, or ``UNSERVED``; 1 result of any other type; 2... the arguments (i32
 zero-extended). The adapter writes ``UNSERVED`` before the call; finding it afterwards means that the host could not
 answer, and the guest unwinds with a trap.
+
+A *bare* function has no arguments and no result, and so nothing of this. But it has two ways into the host: the second
+is taken while the first is under way, which a flag in the frame tells. So the first, which is all that most calls need,
+does not have to be prepared for being called again.
 """
 
 from __future__ import annotations
@@ -18,14 +22,18 @@ UNSERVED = -(1 << 63)
 ARGUMENTS = 16
 """Byte offset of the first argument in the frame."""
 
-Signature = tuple[str, str]
+Signature = tuple[str, str, bool]
+"""Letters of the parameters, letters of the result, whether bare."""
+
+_FLAGS = 4096
+"""Byte offset in the frame of the flags of bare functions, 4 bytes each."""
 
 _TYPES = {"i": 0x7F, "I": 0x7E, "f": 0x7D, "F": 0x7C}
 _LOADS = {"i": 0x28, "I": 0x29, "f": 0x2A, "F": 0x2B}
 _STORES = {"i": 0x36, "I": 0x37, "f": 0x38, "F": 0x39}
 _ALIGN = {"i": 2, "I": 3, "f": 2, "F": 3}
 _I64_CONST, _I32_CONST, _I64_EXTEND_I32_U, _I64_EQ = 0x42, 0x41, 0xAD, 0x51
-_LOCAL_GET, _CALL, _IF, _VOID, _UNREACHABLE, _END = 0x20, 0x10, 0x04, 0x40, 0x00, 0x0B
+_LOCAL_GET, _CALL, _IF, _VOID, _ELSE, _UNREACHABLE, _END = 0x20, 0x10, 0x04, 0x40, 0x05, 0x00, 0x0B
 
 
 def _unsigned(n: int) -> bytes:
@@ -67,7 +75,7 @@ def _access(opcode: int, letter: str, offset: int) -> bytes:
 
 
 def _body(index: int, signature: Signature) -> bytes:
-    params, result = signature
+    params, result, _ = signature
     zero = bytes([_I32_CONST, 0])
     unserved = bytes([_I64_CONST]) + _signed(UNSERVED)
     code = zero + unserved + _access(_STORES["I"], "I", 0)
@@ -81,14 +89,30 @@ def _body(index: int, signature: Signature) -> bytes:
     code += bytes([_I64_EQ, _IF, _VOID, _UNREACHABLE, _END])
     if result:
         code += zero + _access(_LOADS[result], result, 0 if result == "i" else 8)
-    code += bytes([_END])
-    body = _unsigned(0) + code  # no locals
+    return _function(code)
+
+
+def _bare_body(index: int, second: int) -> bytes:
+    zero, one = bytes([_I32_CONST, 0]), bytes([_I32_CONST, 1])
+    code = zero + _access(_LOADS["i"], "i", _FLAGS + 4 * index) + bytes([_IF, _VOID])
+    code += bytes([_CALL]) + _unsigned(second) + bytes([_ELSE])
+    code += zero + one + _access(_STORES["i"], "i", _FLAGS + 4 * index)
+    code += bytes([_CALL]) + _unsigned(index)
+    code += zero + zero + _access(_STORES["i"], "i", _FLAGS + 4 * index) + bytes([_END])
+    return _function(code)
+
+
+def _function(code: bytes) -> bytes:
+    body = _unsigned(0) + code + bytes([_END])  # no locals
     return _unsigned(len(body)) + body
 
 
 def build(signatures: list[Signature]) -> bytes:
-    """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``."""
-    kinds = sorted(set(signatures))
+    """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``.
+
+    After one import for each signature follow the second ones of those that are bare, in order.
+    """
+    kinds = sorted({signature[:2] for signature in signatures})
     types = [bytes([0x60, 0, 0])]
     for params, result in kinds:
         types.append(
@@ -97,12 +121,19 @@ def build(signatures: list[Signature]) -> bytes:
             + _vector([bytes([_TYPES[letter]]) for letter in result])
         )
     count = len(signatures)
-    imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(count)]
-    functions = [_unsigned(1 + kinds.index(signature)) for signature in signatures]
+    bodies = []
+    imported = count
+    for i, signature in enumerate(signatures):
+        if signature[2]:
+            bodies.append(_bare_body(i, imported))
+            imported += 1
+        else:
+            bodies.append(_body(i, signature))
+    imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(imported)]
+    functions = [_unsigned(1 + kinds.index(signature[:2])) for signature in signatures]
     memories = [b"\x01\x01\x01"]  # one page, and never more
-    exports = [_name(str(i)) + b"\x00" + _unsigned(count + i) for i in range(count)]
+    exports = [_name(str(i)) + b"\x00" + _unsigned(imported + i) for i in range(count)]
     exports.append(_name("frame") + b"\x02\x00")
-    bodies = [_body(i, signature) for i, signature in enumerate(signatures)]
     return (
         b"\0asm\x01\0\0\0"
         + _section(1, types)

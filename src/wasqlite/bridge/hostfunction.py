@@ -21,10 +21,15 @@ class HostFunction:
 
     ``retry`` is for idempotent functions: an exception that a signal handler raised in the middle is kept, and the
     function is run once more, so that Ctrl-C never looks like an I/O error to the guest.
+
+    ``bare`` is for functions that are called at a high rate; they have no parameters and no result, which costs half.
+    What there is to tell stands in the guest's memory, where an answer that means failure stands already before the
+    call: an exception leaves it there. Such a function is reentrant, but it opens the instance for calls by itself
+    (``State.reentrant``), when it has read its input, and closes it again before it writes its answer.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
-    __slots__ = ("call", "module", "name", "on_error", "params", "reentrant", "result", "retry")
+    __slots__ = ("bare", "call", "module", "name", "on_error", "params", "reentrant", "result", "retry")
 
     def __init__(
         self,
@@ -37,7 +42,9 @@ class HostFunction:
         *,
         retry: bool = False,
         reentrant: bool = False,
+        bare: bool = False,
     ) -> None:
+        assert not bare or params == result == ""
         self.module = module
         self.name = name
         self.params = params
@@ -45,4 +52,5 @@ class HostFunction:
         self.call = call
         self.on_error = on_error
         self.retry = retry
-        self.reentrant = reentrant
+        self.reentrant = reentrant or bare
+        self.bare = bare

@@ -106,8 +106,10 @@ class Instance:
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
         self._trampolines.extend(Trampoline(function, self.parked, self.state) for function in functions)
-        for trampoline in self._trampolines:
-            thunk = HostCallback(trampoline.callback)
+        callbacks = [trampoline.callback for trampoline in self._trampolines]
+        callbacks += [trampoline.second for trampoline in self._trampolines if trampoline.second is not None]
+        for callback in callbacks:
+            thunk = HostCallback(callback)
             extern = Extern(kind=FUNC)
             api.func_new(context, nothing, thunk, None, None, extern.address)
             self._thunks.append(thunk)
@@ -148,6 +150,14 @@ class Instance:
         and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile.
         """
         return calls.bind(self, name, hold_gil=hold_gil)
+
+    def prepare(self, name: str, *arguments: int) -> Callable[[], None]:
+        """A closure that calls an exported function without result, always with these integers.
+
+        For what is called very often: 0.5 us where ``function`` takes 1.0 (CPython 3.11). The caller holds ``lock``
+        and makes no such call from inside a callback.
+        """
+        return calls.prepare(self, name, arguments)
 
     def arena(self) -> Arena:
         """Scratch memory of the guest's heap, freed when the ``with`` block ends."""

@@ -34,7 +34,7 @@ class Library:
         self.exports = self._engine.api.exports(self._module)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
-        self._adapters: dict[tuple[tuple[str, str], ...], int] = {}
+        self._adapters: dict[tuple[adapter.Signature, ...], int] = {}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None) -> Library:
@@ -64,7 +64,7 @@ class Library:
             for function in host(memory):
                 provided[function.module, function.name] = function
         served = [self._provider(item, provided) for item in self.imports]
-        signatures = tuple((f.params, f.result) for f in served if f is not None)
+        signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
         instance = Instance(
             self._engine,
             self._name,
@@ -106,7 +106,7 @@ class Library:
             )
         return function
 
-    def _adapter(self, signatures: tuple[tuple[str, str], ...]) -> int:
+    def _adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
         if not signatures:
             return 0
         found = self._adapters.get(signatures)

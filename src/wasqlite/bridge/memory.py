@@ -26,15 +26,17 @@ class Memory:
 
     A wasm memory only grows and never moves (the engine reserves its whole address range), so the last known size is
     always safe to use; it is looked up again only when an access lies beyond it.
-    Views that are handed out are for immediate use: keep none across a guest call, and none after ``close()``.
+    Views that are handed out are for immediate use: keep none across a guest call, and none after ``close()``; except
+    those from ``pin``.
     """
 
-    __slots__ = ("_blocks", "_locate", "_mappings", "size", "view")
+    __slots__ = ("_blocks", "_locate", "_mappings", "_pinned", "size", "view")
 
     def __init__(self) -> None:
         self._locate: Locate | None = None
         self._blocks: list[object] = []
         self._mappings: Mappings | None = None
+        self._pinned: list[memoryview] = []
         self.size = 0
         self.view = memoryview(b"")
 
@@ -69,6 +71,8 @@ class Memory:
             self._mappings.clear()
         self._locate = None
         self.size = 0
+        while self._pinned:
+            self._pinned.pop().release()
         self.view.release()
         self.view = memoryview(b"")
         blocks = self._blocks
@@ -82,6 +86,13 @@ class Memory:
         if end > self.size or address < 0 or size < 0:
             self._beyond(address, size)
         return self.view[address:end]
+
+    def pin(self, address: int, size: int, format: str = "B") -> memoryview:
+        """The ``size`` bytes at ``address`` as a view that may be kept; ``close()`` releases it. Native byte order."""
+        bytes_view = self.span(address, size)
+        view = bytes_view.cast(format) if format != "B" else bytes_view  # type: ignore[call-overload]
+        self._pinned += [bytes_view, view]
+        return view
 
     def _beyond(self, address: int, size: int) -> None:
         self.refresh()

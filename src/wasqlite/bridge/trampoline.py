@@ -24,9 +24,12 @@ Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 
 
 class Trampoline:
-    """One import's way into Python: ``callback`` is the C-level callable, ready once ``attach`` gave it the frame."""
+    """One import's way into Python: ``callback`` is the C-level callable, ready once ``attach`` gave it the frame.
 
-    __slots__ = ("_function", "_generators", "_parked", "_pool", "_state", "callback")
+    A bare function has a ``second`` one, for when the first is under way.
+    """
+
+    __slots__ = ("_first", "_function", "_generators", "_parked", "_pool", "_state", "callback", "second")
 
     def __init__(self, function: HostFunction, parked: list[BaseException], state: State) -> None:
         self._function = function
@@ -35,10 +38,17 @@ class Trampoline:
         self._generators: list[Generator[None, memoryview, None]] = []
         self._pool: deque[Generator[None, memoryview, None]] = deque()
         self.callback: Callable[[], None]
+        self.second: Callable[[], None] | None = None
+        self._first: Generator[None, None, None] | None = None
         if function.reentrant:
             # A generator that is running cannot be resumed, so a function that may be called while it is under way
             # needs one more for every level. They are picked from the pool without any bytecode in between.
             self.callback = map(next, iter(self._pool.pop, None)).__next__
+            if function.bare:
+                self.second = self.callback
+                self._first = _serve_bare(function.call, parked, state)
+                self.callback = self._first.__next__
+                self.callback()
         else:
             generator = _serve(function, parked)
             next(generator)
@@ -65,6 +75,7 @@ class Trampoline:
 
     def close(self) -> None:
         """Break the reference cycles."""
+        self._first = None
         self._generators.clear()
         self._pool.clear()
 
@@ -127,6 +138,29 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
             parked += [error]
 
 
+def _serve_bare(call: Callable[[], Any], parked: list[BaseException], state: State) -> Generator[None, None, None]:
+    # No state machine: wherever an exception strikes, the guest waits, and its answer is there, or is that of failure.
+    while True:
+        try:
+            while True:
+                try:
+                    while True:
+                        try:
+                            while True:
+                                try:
+                                    yield
+                                except GeneratorExit:
+                                    return
+                                call()
+                        except BaseException as error:
+                            state.reentrant = False
+                            parked += [error]
+                except BaseException as error:
+                    parked += [error]
+        except BaseException as error:
+            parked += [error]
+
+
 def _serve_reentrant(
     function: HostFunction,
     parked: list[BaseException],
@@ -141,6 +175,7 @@ def _serve_reentrant(
     # last, because calls that were made meanwhile used the same frame.
     frame = yield
     status, unpack, call, fallback = _prepare(function, frame)
+    opened = not function.bare
     waiting = False
     answer = 0
     while True:
@@ -159,7 +194,7 @@ def _serve_reentrant(
                                 arguments = unpack(frame, ARGUMENTS)
                                 if not pool:
                                     refill()
-                                state.reentrant = True
+                                state.reentrant = opened
                                 status[0] = result = call(*arguments) or 0
                                 state.reentrant = False
                                 answer = result

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi import status
+from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.constants import (
     SQLITE_BUSY,
     SQLITE_DONE,
@@ -18,6 +19,7 @@ from wasqlite.capi.constants import (
 )
 from wasqlite.capi.library import library
 from wasqlite.capi.progress import Interrupt
+from wasqlite.capi.quick import INPUT_AT, RECORD_AT
 from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
 from wasqlite.capi.statement import Statement
 from wasqlite.capi.status import WAL_DATABASE, Failure, Status
@@ -39,22 +41,26 @@ class Database:
         "_handle",
         "_state",
         "_statements",
+        "_status",
+        "autocommit",
         "call_execute",
         "call_execute_many",
         "call_fetch",
         "call_prepare",
         "closed",
         "dropped",
+        "fresh",
+        "input_at",
         "instance",
         "interrupt",
         "lock",
         "memory",
         "progress",
         "put",
+        "record_at",
         "reserve",
         "sandbox",
         "sql_length",
-        "status",
         "status_at",
     )
 
@@ -81,7 +87,9 @@ class Database:
         self.call_execute_many = function("wsq_execute_many")
         self.call_fetch = function("wsq_fetch")
         self.status_at: int = function("wsq_status", hold_gil=True)()
-        self.status: Status = status.read(self.memory.view, self.status_at)
+        self.record_at, self.input_at = self.status_at + RECORD_AT, self.status_at + INPUT_AT
+        self.take_status(status.read(self.memory.view, self.status_at))
+        self.autocommit = 1
         self.sql_length = 0
 
     def __del__(self) -> None:
@@ -100,15 +108,30 @@ class Database:
 
     # -- input and output --------------------------------------------------------------------------------------
 
+    def take_status(self, found: Status) -> Status:
+        """Remember what a call of this database left behind."""
+        self._status = found
+        self.autocommit = found.autocommit
+        self.fresh = True
+        return found
+
+    @property
+    def status(self) -> Status:
+        """The status of the last call. ``Statement.quick`` leaves it in the guest until somebody asks."""
+        if not self.fresh:
+            self.take_status(status.read(self.memory.view, self.status_at))
+        return self._status
+
     def finish(self) -> tuple[Status, Failure | None]:
         """Read what the call that just returned left behind. Hold the lock."""
-        self.status = found = status.read(self.memory.view, self.status_at)
+        found = self.take_status(status.read(self.memory.view, self.status_at))
         return found, None if found.rc in _SUCCESS else self.failure(found)
 
     def failure(self, found: Status) -> Failure:
         """The error of a call, with its message copied out of guest memory. Hold the lock."""
         message = self.memory.read(found.message, found.message_size).decode("utf-8", "replace")
         code = found.extended or found.rc
+        raised = self.interrupt.take(self._state.depth) if self.interrupt.raised else None
         return Failure(
             code,
             message,
@@ -116,17 +139,24 @@ class Database:
             found.system_errno,
             bool(found.flags & WAL_DATABASE),
             self.sandbox.cause(code, found.system_errno),
+            raised,
         )
 
     def run(self, name: str, *arguments: int) -> tuple[Status, Failure | None]:
         """Call a function that may wait or run long, and read what it left behind. Hold the lock."""
-        self.interrupt.asked = 0
+        self.begin()
         outer, self.progress.running = self.progress.running, self.interrupt
         try:
             self.function(name)(*arguments)
         finally:
             self.progress.running = outer
         return self.finish()
+
+    def callbacks(self) -> Callbacks:
+        """Where functions and hooks are registered. Hold the lock."""
+        callbacks = self.sandbox.callbacks
+        callbacks.attach(self.instance)
+        return callbacks
 
     def drain(self) -> None:
         """Finalize, reset and close what finalisers have queued. Hold the lock."""
@@ -150,10 +180,33 @@ class Database:
         self.sandbox.turns.wait(min(max(now - since, _SHORTEST_WAIT), _LONGEST_WAIT, left))
         return since
 
+    def interrupt_all(self) -> None:
+        """End what is running, from any thread: at the next progress callback, or at once from inside a callback.
+
+        https://sqlite.org/c3ref/interrupt.html
+        """
+        self.interrupt.requested = 1
+        state = self._state
+        # Whoever gets the lock while a call is under way, is in the call's thread.
+        if state.depth and self.lock.acquire(blocking=False):
+            try:
+                with self.sandbox.callbacks.admitted():
+                    if state.depth and state.reentrant and not self.closed:
+                        self.function("sqlite3_interrupt", hold_gil=True)(self._handle)
+            finally:
+                self.lock.release()
+
     def inside(self) -> bool:
         """Whether this thread is in a guest call of the database, that is, in one of its callbacks."""
         with self.lock:
             return self._state.depth > 0 and self._state.dead is None
+
+    def begin(self) -> None:
+        """Forget what is of interest for one call only. Hold the lock."""
+        interrupt = self.interrupt
+        interrupt.asked = 0
+        if interrupt.raised:
+            interrupt.take(self._state.depth)
 
     def settle(self) -> None:
         """Do now what finalisers have queued."""
@@ -216,7 +269,7 @@ class Database:
                 if self.dropped:
                     self.drain()
                 address = self.put(sql + b"\0")
-                self.interrupt.asked = 0
+                self.begin()
                 outer, self.progress.running = self.progress.running, self.interrupt
                 try:
                     self.call_prepare(self._handle, address, len(sql) + 1, flags)
@@ -237,7 +290,8 @@ class Database:
         since: float | None = None
         start = 0
         with self.lock:
-            self.interrupt.requested = 0
+            if not self._state.depth:
+                self.interrupt.requested = 0
             while True:
                 if self.dropped:
                     self.drain()
@@ -267,6 +321,15 @@ class Database:
             if category == SQLITE_LIMIT_SQL_LENGTH and value >= 0:
                 self.sql_length = self.limit(category)
         return former - (former >> 31 << 32)  # the bridge returns i32 unsigned
+
+    def error_string(self, code: int) -> str:
+        """A result code in words.
+
+        https://sqlite.org/c3ref/errcode.html
+        """
+        with self.lock:
+            address = self.function("sqlite3_errstr", hold_gil=True)(code)
+            return self.memory.string(address).decode()
 
 
 def _refuse(*_: object) -> NoReturn:

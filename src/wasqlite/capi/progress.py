@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from wasqlite.bridge import HostFunction, Memory
 
@@ -13,23 +13,39 @@ class Interrupt:
     https://sqlite.org/c3ref/interrupt.html
     """
 
-    __slots__ = ("asked", "requested")
+    __slots__ = ("asked", "raised", "requested")
 
     def __init__(self) -> None:
         self.requested = 0
         self.asked = 0
         """Nanoseconds for which the busy handler wanted to sleep during the call, and did not: see ``turns``."""
+        self.raised: list[tuple[int, BaseException]] = []
+        """What callbacks raised that SQLite was told of, each with the number of calls that were under way."""
+
+    def take(self, depth: int) -> BaseException | None:
+        """What callbacks raised during the call that was made with ``depth`` others under way, and forget it."""
+        raised = [error for level, error in self.raised if level > depth]
+        if not raised:
+            return None
+        self.raised = [item for item in self.raised if item[0] <= depth]
+        first, *others = raised
+        for other in others:
+            if other is not first:
+                first.add_note(f"then, before SQLite returned: {type(other).__name__}: {other}")
+        return first
 
 
 class Progress:
     """Whose call is running in an instance. The callback does not say for which handle it is made."""
 
-    __slots__ = ("parked", "running")
+    __slots__ = ("parked", "running", "waived")
 
     def __init__(self) -> None:
         self.running = Interrupt()
-        self.parked: Sequence[BaseException] = ()
+        self.parked: list[BaseException] = []
         """What callbacks raised: it is raised again when the guest returns, so it had better return soon."""
+        self.waived: BaseException | None = None
+        """The exception for which it need not: a collation's, since the statement would not be rolled back natively."""
 
     def functions(self, memory: Memory) -> Iterable[HostFunction]:
         """The ``progress`` import. An exception in it (Ctrl-C) interrupts the query too.
@@ -38,6 +54,7 @@ class Progress:
         """
 
         def progress() -> int:
-            return 1 if self.running.requested or self.parked else 0
+            parked = self.parked
+            return 1 if self.running.requested or (parked and parked != [self.waived]) else 0
 
         return [HostFunction("wasqlite", "progress", "", "i", progress, on_error=1)]

@@ -10,6 +10,7 @@ from threading import Condition, RLock
 from typing import TYPE_CHECKING, Protocol
 
 from wasqlite.bridge import ForkedInstance, HostFunction, Memory
+from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.progress import Progress
 from wasqlite.capi.turns import without_sleep
 
@@ -53,6 +54,8 @@ class Handle:
 
 
 _FIRST_BUFFER = 4096
+ACTIVE, RUNNING = 1, 2
+"""Of ``Statement.active``."""
 
 _sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
@@ -89,6 +92,7 @@ class Sandbox:
         "_host",
         "_released",
         "_state",
+        "callbacks",
         "dropped",
         "handles",
         "instance",
@@ -107,10 +111,12 @@ class Sandbox:
         self.handles: set[Handle] = set()
         self.dropped: deque[tuple[int, Handle] | Handle | Statement] = deque()
         self.progress = Progress()
+        self.callbacks = Callbacks(self.progress)
         # What host functions refer to must not lead back here, or nothing of this would ever be collected.
         functions = without_sleep(host.functions, self.handles, self.progress) if shared else host.functions
-        self.instance = instance = library.open(hosts=[functions, self.progress.functions])
+        self.instance = instance = library.open(hosts=[functions, self.progress.functions, self.callbacks.functions])
         self.progress.parked = instance.parked
+        self.callbacks.state = instance.state
         self.memory = instance.memory
         self.lock = instance.lock
         self.turns = Condition(instance.lock)
@@ -130,6 +136,7 @@ class Sandbox:
         if self._released:
             return
         self._released = True
+        self.callbacks.close()
         if isinstance(self.instance.dead, ForkedInstance):
             self._host.abandon()
         else:
@@ -206,7 +213,7 @@ class Sandbox:
                     database.finish()
             elif isinstance(item, Handle):
                 self.close_handle(item)
-            elif item.active and not item.database.closed:
+            elif item.active == ACTIVE and not item.database.closed:
                 item.reset()
 
     def close_handle(self, handle: Handle) -> None:
@@ -223,6 +230,8 @@ class Sandbox:
         address, handle.address = handle.address, 0
         if address:
             self.function("wsq_close")(address)
+            self.callbacks.forget_hooks(address)
+            self.callbacks.settle()
         self.handles.discard(handle)
 
     def in_use(self) -> bool:

@@ -111,6 +111,19 @@ class OfdLocks:
         return SQLITE_OK
 
     def _lock_shared(self, host: int) -> int:
+        control = fcntl.fcntl
+        try:
+            control(host, _SET, _READ_PENDING)
+            control(host, _SET, _READ_SHARED)
+            control(host, _SET, _DROP_PENDING)
+        except OSError as error:
+            from_system(error)
+            return self._lock_shared_stepwise(host)
+        self._levels[host] = SHARED
+        return SQLITE_OK
+
+    def _lock_shared_stepwise(self, host: int) -> int:
+        """The same once more, so that each step's failure gets its own result code."""
         fcntl.fcntl(host, _SET, _READ_PENDING)
         code = SQLITE_OK
         try:
