@@ -259,7 +259,7 @@ class Connection:
                 if failure is not None:
                     raise from_failure(failure)
                 self._kept[sql] = statement
-            failure = statement.execute(b"", 0, 1, 0)[3]
+            failure = statement.run()
         except BridgeError as error:
             raise_unusable(error)
         if failure is not None:

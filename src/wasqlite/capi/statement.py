@@ -186,6 +186,17 @@ class Statement:
         self.active = 0
         return outcome
 
+    def run(self) -> Failure | None:
+        """Execute a statement that has no parameters and returns no rows.
+
+        https://sqlite.org/c3ref/step.html
+        """
+        with self.database.lock:
+            outcome = self.quick(()) if self.prepare_quick() else None
+            if outcome is not None:
+                return None if outcome[0] == SQLITE_DONE else self._result(1, raw=False)[3]
+        return self.execute(b"", 0, 1, 0)[3]
+
     def record(self, kinds: int) -> tuple[Any, ...]:
         """The row that ``quick`` left behind; UnicodeDecodeError if a text is not UTF-8. Hold the lock."""
         database = self.database
