@@ -23,7 +23,7 @@ from typing import Any
 
 from injector import Fault, Hang, Injector
 from steps import Step
-from workloads import FILES, MODES, UNSAFE, WORKLOADS, Workload, fingerprint
+from struck import FILES, MODES, UNSAFE, WORKLOADS, Workload, fingerprint
 
 import wasqlite
 import wasqlite.connection
