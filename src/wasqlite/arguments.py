@@ -60,18 +60,17 @@ def sqlite_integer(value: Any) -> int:
     return int(value)
 
 
-def buffer(value: Any) -> bytes:
-    """The bytes of an object with a buffer."""
+def buffer(value: Any) -> bytes | memoryview:
+    """The bytes of an object with a buffer, not copied: for immediate use."""
     if isinstance(value, bytes):
         return value
     try:
         view = memoryview(value)
     except TypeError:
         raise TypeError(f"a bytes-like object is required, not '{type(value).__name__}'") from None
-    with view:
-        if not view.c_contiguous:
-            raise BufferError("memoryview: underlying buffer is not C-contiguous")
-        return view.tobytes()
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    return view.cast("B") if view.nbytes else b""
 
 
 def positional(function: str, count: int) -> None:

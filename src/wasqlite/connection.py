@@ -23,7 +23,7 @@ from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
 if TYPE_CHECKING:
-    from wasqlite import blob
+    from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
 
 _INT_MAX = 0x7FFF_FFFF
@@ -236,6 +236,51 @@ class Connection:
         rowid = arguments.sqlite_integer(row)
         return open_on(self, self._check(), names, rowid, not readonly)
 
+    def backup(
+        self,
+        target: Connection,
+        *,
+        pages: int = -1,
+        progress: backup.Progress | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Copy the database into that of another connection, ``pages`` pages at a time (all, if not positive).
+
+        After each time ``progress(status, remaining, total)`` is called. ``sleep`` is how many seconds to wait before
+        trying again where a database is locked.
+        """
+        from wasqlite.backup import copy, seconds
+
+        if not isinstance(target, Connection):
+            given = "None" if target is None else type(target).__name__
+            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {given}")
+        pages = arguments.c_int(pages)
+        encoded = arguments.text("backup", "name", name)
+        pause = seconds(sleep)
+        source = self._check()
+        if target is self:
+            raise ValueError("target cannot be the same connection instance")
+        other = target._check_open()
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
+        copy(source, encoded, other, pages, progress, pause)
+
+    def serialize(self, *, name: str = "main") -> bytes:
+        """Serialize a database into a byte string."""
+        from wasqlite.serialization import serialize
+
+        encoded = arguments.text("serialize", "name", name)
+        return serialize(self._check(), encoded)
+
+    def deserialize(self, data: Any, /, *, name: str = "main") -> None:
+        """Load a serialized database, in memory, in the place of the one with that name."""
+        from wasqlite.serialization import data_of, deserialize
+
+        content = data_of(data)
+        encoded = arguments.text("deserialize", "name", name)
+        deserialize(self._check(), content, encoded)
+
     # -- transactions ------------------------------------------------------------------------------------------
 
     def _control(self, database: Database, sql: str) -> None:
@@ -409,6 +454,20 @@ class Connection:
         if former < 0:
             raise ProgrammingError("'category' is out of bounds")
         return former
+
+    def getconfig(self, op: int, /) -> bool:
+        """Query a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number = arguments.c_int(op)
+        return config.get(self._check(), number)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:
+        """Set a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number, switch = arguments.c_int(op), bool(enable)
+        config.put(self._check(), number, switch)
 
     def __enter__(self) -> Connection:
         self._check_open()
