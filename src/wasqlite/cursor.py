@@ -247,7 +247,7 @@ class Cursor:
 
     def _keep_outcome(self, query: Query) -> None:
         """Keep what ``Statement.quick`` left behind, in the general way."""
-        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        status = self._keep(query, *query.statement.result(raw=False))
         if query.is_dml and self._next is None:
             self._rowcount = status.changes
 
