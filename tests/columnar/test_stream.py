@@ -289,3 +289,21 @@ def test_a_storm_of_signals_loses_no_rows() -> None:
     assert done.returncode == 0, done.stderr
     assert all(int(count) for count in done.stdout.split()), done.stdout
     assert "ctypes" not in done.stderr
+
+
+def test_iteration_minds_its_thread(con: wasqlite.Connection) -> None:
+    stream = con.execute("select 1 as x").fetch_arrow_batches()
+    errors: list[Exception] = []
+
+    def other() -> None:
+        for action in (lambda: next(stream), stream.close):
+            try:
+                action()
+            except Exception as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert ["created in a thread" in str(error) for error in errors] == [True, True]
+    assert len(next(stream)) == 1
