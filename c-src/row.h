@@ -1,5 +1,5 @@
 /* The values of a statement's current row where SQLite has them, for the encoder: of its public functions every value costs three
- * calls, 14 ns of the 60 that a value of the flights table takes altogether. */
+ * calls, 10 ns of the 35 that a value of the flights table took altogether. */
 
 #ifndef WASQLITE_ROW_H
 #define WASQLITE_ROW_H

@@ -260,7 +260,7 @@ for _ in range(10):
 length = (time.perf_counter() - began) / 10  # of what the signals strike; they come in up to twice that time
 whole = as_is = wrapped = 0
 signal.signal(signal.SIGALRM, on_alarm)
-while fired < 300:
+while fired < 150:
     stream = None
     try:
         try:
