@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import speedtest
@@ -31,27 +31,22 @@ def process(contender: Contender, scale: Scale, environment: Environment) -> Ans
 _sides = cache(speedtest.sides)
 
 
-def _speedtest(contender: Contender, scale: Scale, *options: str) -> Answer:
+def speedtest_options(name: str, scale: Scale) -> list[str]:
+    """Without waiting for the disk, in memory or on a file."""
+    return ["--size", str(scale.speedtest), "--nosync", *(["--memdb"] if name == "speedtest1" else [])]
+
+
+def speedtest_program(name: str, contender: Contender, scale: Scale, environment: Environment) -> Answer:
+    """The seconds that the program counts itself: neither its start nor its end."""
     command = _sides().get(contender.name)
     if command is None:
         raise NotBuilt("speedtest1 is a C program")
-    before = _children()
-    seconds, rows = speedtest.run(command, ["--size", str(scale.speedtest), "--nosync", *options])
-    return {"wall": sum(seconds.values()), "cpu": _children() - before, "digest": rows}
-
-
-def speedtest_memory(contender: Contender, scale: Scale, environment: Environment) -> Answer:
-    """The seconds that the program counts; the database is in memory."""
-    return _speedtest(contender, scale, "--memdb")
-
-
-def speedtest_file(contender: Contender, scale: Scale, environment: Environment) -> Answer:
-    """The same on a file, without waiting for the disk."""
-    return _speedtest(contender, scale)
+    seconds, rows = speedtest.run(command, speedtest_options(name, scale))
+    return {"wall": sum(seconds.values()), "digest": rows}
 
 
 PROGRAMS: dict[str, Callable[[Contender, Scale, Environment], Answer]] = {
     "process": process,
-    "speedtest1": speedtest_memory,
-    "speedtest1-file": speedtest_file,
+    "speedtest1": partial(speedtest_program, "speedtest1"),
+    "speedtest1-file": partial(speedtest_program, "speedtest1-file"),
 }

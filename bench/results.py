@@ -21,9 +21,9 @@ from workloads import MEBIBYTES, MILLISECONDS, RATIO, WORKLOADS, Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "bench" / "results" / "run.json"
+PROFILES = ROOT / "bench" / "results" / "profiles.json"
 DOCUMENT = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
-BEGIN, END = "<!-- bench/results.py writes this table -->", "<!-- end of the table -->"
 
 OTHERS = [name for name, contender in CONTENDERS.items() if contender not in (NATIVE, SUBJECT)]
 QUERIES = {workload.name for workload in WORKLOADS if workload.part_of == "tpch"}
@@ -93,7 +93,11 @@ def figures(document: dict[str, Any]) -> list[Run]:
     clock = document.get("clock", "wall")
     return [
         {
-            name: {contender: found.get("value") or found.get(clock) or [] for contender, found in contenders.items()}
+            name: {
+                # speedtest1 has no clock but its own.
+                contender: found.get("value") or found.get(clock) or found.get("wall") or []
+                for contender, found in contenders.items()
+            }
             for name, contenders in run.items()
         }
         for run in document["runs"]
@@ -234,6 +238,41 @@ def markdown(document: dict[str, Any]) -> str:
     )
 
 
+def worst_part(document: dict[str, Any], workload: Workload) -> Workload:
+    """The part of a row that is furthest from native; the row itself if it has none."""
+    run = figures(document)[0]
+    parts = [part for part in WORKLOADS if part.part_of == workload.name]
+    return max(parts, key=lambda part: ratio(run, part, SUBJECT.name) or 0, default=workload)
+
+
+def explanation(document: dict[str, Any], profiles: dict[str, Any]) -> str:
+    """Where the time goes of the rows that missed their target: profiles on the scale of what was measured."""
+    lines = [["workload", "wasqlite", "native", "wasqlite's functions at the top"], ["---"] * 4]
+    for each in rows_of(document, parts=True):
+        found = profiles.get(each.workload.name)
+        if found is None or (each.native is None and not found["of"].startswith("tpch")):
+            continue
+        part = next(w for w in WORKLOADS if w.name == found["of"])
+        shown = row(figures(document), part)
+        ours = statistics.geometric_mean(shown.measured)
+        theirs = 1.0 if part.unit == RATIO else (shown.native or 0) * 1e3
+
+        def areas(side: str, whole: float, shares: dict[str, Any] = found) -> str:
+            scaled = {area: share / 100 * whole for area, share in shares[side]["areas"].items() if share >= 3}
+            return ", ".join(f"{area} {value:.2f}" for area, value in scaled.items())
+
+        top = list(found[SUBJECT.name]["functions"].items())[:4]
+        lines.append(
+            [
+                f"{part.title}: {figure(ours)}{shown.unit}",
+                areas(SUBJECT.name, ours),
+                areas(NATIVE.name, theirs),
+                ", ".join(f"`{name.partition(': ')[2]}` {share / 100 * ours:.2f}" for name, share in top),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def digest(document: dict[str, Any]) -> str:
     """Ties the plot to the run that it was drawn from."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
@@ -245,18 +284,23 @@ def committed() -> dict[str, Any]:
     return document
 
 
-def documented() -> str:
-    """The table that the documentation shows."""
-    return DOCUMENT.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
+def pages() -> str:
+    """The documentation with the tables of what is committed."""
+    document, profiles = committed(), json.loads(PROFILES.read_text())
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, content in (("table", markdown(document)), ("profiles", explanation(document, profiles))):
+        begin, end = (f"<!-- {word} of the {name}, by bench/results.py -->" for word in ("begin", "end"))
+        before, _, rest = text.partition(begin)
+        after = rest.partition(end)[2]
+        text = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return text
 
 
 def write(document: dict[str, Any]) -> None:
-    """Bring the documentation's table and the plot in line with a run."""
+    """Bring the documentation's tables and the plot in line with a run."""
     from plot import draw
 
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{markdown(document)}\n\n{END}{after}", encoding="utf-8")
+    DOCUMENT.write_text(pages(), encoding="utf-8")
     draw(document, PLOT)
 
 

@@ -21,7 +21,7 @@ from contenders import CONTENDERS, Driver, NotBuilt
 from scale import Scale
 from workloads import WORKLOADS, Timed
 
-SHORTEST = 0.02
+SHORTEST = 0.05
 """Seconds that a turn takes at least, where the workload can be repeated."""
 
 Answer = dict[str, Any]

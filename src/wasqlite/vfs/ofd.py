@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 
@@ -45,6 +46,7 @@ from wasqlite.vfs.locks import (
 _FLOCK = Struct("hhqqi0q")  # struct flock with a 64-bit off_t: type, whence, start, length, pid
 
 
+@lru_cache(maxsize=256)  # WAL asks for the same dozen locks six times per transaction
 def _flock(kind: int, start: int, length: int) -> bytes:
     return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
 
