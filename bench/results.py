@@ -231,7 +231,7 @@ def markdown(document: dict[str, Any]) -> str:
         [
             f"{machine['date']}, {runs} run{'s' * (runs > 1)} at commit {machine['commit']}: {machine['processor']}, "
             f"{machine['processors']} processors, {machine['system']}, CPython {machine['python']}, {versions}, "
-            f"SQLite {machine['sqlite'][:10]} {machine['sqlite'][20:30]}; load average {max(machine['load'])} at most.",
+            f"SQLite {machine['sqlite'][:10]} {machine['sqlite'][20:30]}; load average up to {machine['load']}.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
         ]
