@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import statistics
 from collections.abc import Iterable
@@ -271,6 +272,12 @@ def explanation(document: dict[str, Any], profiles: dict[str, Any]) -> str:
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def dump(document: dict[str, Any]) -> str:
+    """As JSON with a line per list of figures."""
+    text = json.dumps(document, indent=1)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
 def digest(document: dict[str, Any]) -> str:

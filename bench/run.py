@@ -27,7 +27,7 @@ import tpch
 from contenders import CONTENDERS, NATIVE, SUBJECT, Contender, NotBuilt
 from native import ROOT, SQLITE_SOURCE_ID, BuildError, run_command
 from programs import PROGRAMS
-from results import rows_of, table
+from results import dump, rows_of, table
 from scale import FULL, QUICK, Scale
 from workloads import WORKLOADS, Workload
 
@@ -210,7 +210,7 @@ def main() -> None:
             document["machine"]["load"] = max(document["machine"]["load"], round(os.getloadavg()[0], 1))
             if arguments.output:
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
-                arguments.output.write_text(json.dumps(document, indent=1) + "\n")
+                arguments.output.write_text(dump(document))
     print(table(document))
 
 
