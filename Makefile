@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files batches conformance check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -40,6 +40,10 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here, 
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
 	$(BIN)/python tests/cpython/run.py
+
+# Whatever the sizes of batches, results are the same.
+batches: setup  ## the driver's tests with batches of 1, 2 and 7 rows
+	for rows in 1 2 7; do $(BIN)/python -m pytest -m "not slow" --batch-rows $$rows tests/capi tests/driver || exit 1; done
 
 conformance: setup  ## CPython's own sqlite3 tests, unmodified, on every Python found here
 	$(BIN)/python tests/cpython/run.py

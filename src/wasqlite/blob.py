@@ -212,7 +212,7 @@ def _read(handle: Handle, size: int, offset: int) -> bytes:
     return data
 
 
-def _write(handle: Handle, data: bytes | bytearray, offset: int) -> None:
+def _write(handle: Handle, data: bytes | bytearray | memoryview, offset: int) -> None:
     try:
         failure = handle.write(data, offset)
     except BridgeError as error:

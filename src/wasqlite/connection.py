@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
-from types import ModuleType, TracebackType
+from types import MethodType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wasqlite import arguments, exceptions, shared_memory, transactions
@@ -17,15 +17,30 @@ from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, S
 from wasqlite.capi.database import Database
 from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
-from wasqlite.statement_cache import StatementCache
+from wasqlite.rows import type_name
+from wasqlite.statement_cache import CompiledStatement, StatementCache, compile_query
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
 if TYPE_CHECKING:
-    from wasqlite import blob
+    from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
 
 _INT_MAX = 0x7FFF_FFFF
+
+
+class _of_open_connection:
+    """A method that a closed connection refuses before it looks at the arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        function.__annotations__.clear()  # inspect.signature(connection) is "(sql, /)", as the stdlib's
+        self._function = function
+
+    def __get__(self, connection: Connection | None, owner: type) -> Callable[..., Any]:
+        if connection is None:
+            return self._function
+        connection._check_open()
+        return MethodType(self._function, connection)
 
 
 class Connection:
@@ -83,7 +98,7 @@ class Connection:
         self._isolation_level = given.isolation_level
         self._autocommit = given.autocommit
         self._uri = given.uri
-        self._cache = StatementCache(database, given.cached_statements)
+        self._cache = StatementCache(database, given.cached_statements, given.detect_types)
         self._kept = {}
         self.row_factory: Any = None
         self.text_factory: Any = str
@@ -108,9 +123,9 @@ class Connection:
             database = self._database
         except ProgrammingError:
             return
+        if database is not None and not database.autocommit and database.instance.dead is None:
+            self._control(database, "ROLLBACK")  # first: where this is refused, in a callback, nothing has happened
         del self._database
-        if database is not None and not database.autocommit:
-            self._control(database, "ROLLBACK")
 
     def __del__(self) -> None:
         try:
@@ -187,6 +202,24 @@ class Connection:
         if self._uri and not database.sandbox.shared:
             shared_memory.refuse_attach(sql, parameters)
 
+    @_of_open_connection
+    def __call__(self, sql: str, /) -> CompiledStatement:
+        """Compile a statement; all that can be done with it is to know that it compiles."""
+        database = self._check_open()
+        if not isinstance(sql, str):
+            raise TypeError(f"argument 1 must be str, not {type_name(sql)}")
+        try:
+            return CompiledStatement._of(compile_query(database, sql))
+        except BridgeError as error:
+            raise_unusable(error)
+
+    def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
+        """Returns iterator to the dump of the database in an SQL text format."""
+        self._check_open()
+        from wasqlite.dump import _iterdump
+
+        return _iterdump(self, filter=filter)
+
     # -- objects -----------------------------------------------------------------------------------------------
 
     def blobopen(
@@ -202,6 +235,51 @@ class Connection:
         )
         rowid = arguments.sqlite_integer(row)
         return open_on(self, self._check(), names, rowid, not readonly)
+
+    def backup(
+        self,
+        target: Connection,
+        *,
+        pages: int = -1,
+        progress: backup.Progress | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Copy the database into that of another connection, ``pages`` pages at a time (all, if not positive).
+
+        After each time ``progress(status, remaining, total)`` is called. ``sleep`` is how many seconds to wait before
+        trying again where a database is locked.
+        """
+        from wasqlite.backup import copy, seconds
+
+        if not isinstance(target, Connection):
+            given = "None" if target is None else type(target).__name__
+            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {given}")
+        pages = arguments.c_int(pages)
+        encoded = arguments.text("backup", "name", name)
+        pause = seconds(sleep)
+        source = self._check()
+        if target is self:
+            raise ValueError("target cannot be the same connection instance")
+        other = target._check_open()
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
+        copy(source, encoded, other, pages, progress, pause)
+
+    def serialize(self, *, name: str = "main") -> bytes:
+        """Serialize a database into a byte string."""
+        from wasqlite.serialization import serialize
+
+        encoded = arguments.text("serialize", "name", name)
+        return serialize(self._check(), encoded)
+
+    def deserialize(self, data: Any, /, *, name: str = "main") -> None:
+        """Load a serialized database, in memory, in the place of the one with that name."""
+        from wasqlite.serialization import data_of, deserialize
+
+        content = data_of(data)
+        encoded = arguments.text("deserialize", "name", name)
+        deserialize(self._check(), content, encoded)
 
     # -- transactions ------------------------------------------------------------------------------------------
 
@@ -376,6 +454,20 @@ class Connection:
         if former < 0:
             raise ProgrammingError("'category' is out of bounds")
         return former
+
+    def getconfig(self, op: int, /) -> bool:
+        """Query a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number = arguments.c_int(op)
+        return config.get(self._check(), number)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:
+        """Set a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number, switch = arguments.c_int(op), bool(enable)
+        config.put(self._check(), number, switch)
 
     def __enter__(self) -> Connection:
         self._check_open()

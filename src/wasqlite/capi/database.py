@@ -104,7 +104,7 @@ class Database:
         """The instance's function, unless this database was closed. Hold the lock."""
         if self.closed:
             _refuse()
-        return self.instance.function(name, hold_gil=hold_gil)
+        return self.sandbox.function(name, hold_gil=hold_gil)
 
     # -- input and output --------------------------------------------------------------------------------------
 

@@ -74,8 +74,6 @@ def _objects(values: NDArray[Any], mask: Mask) -> list[Any]:
 
 
 def _common(values: Sequence[Any]) -> str:
-    """The type that values have in common, for CREATE TABLE; if there is none, none is declared."""
+    """The type that values have in common, for CREATE TABLE. If there is none, none is declared: it would convert."""
     kinds = set(map(type, values)) - {type(None)}
-    if kinds == {int, float}:
-        return "REAL"
     return _PYTHON.get(kinds.pop(), "") if len(kinds) == 1 else ""

@@ -11,6 +11,10 @@ lost then, either:
   returns the same object: the last argument stands in that object's memory, whatever happens to the call.
 - For one argument the callable is the generator's ``send``. For two it is ``operator.getitem``, and the ``__getitem__``
   of the first one's class is the generator's ``send``.
+
+The release function has to be C all through: consumers call it while they clean up after an exception, which is set
+then, and no Python can run. It is that of a stream of nanoarrow's own, which has one array, whose buffer belongs to a
+Python object: when nanoarrow lets go of that, its finaliser runs as finalisers do, with the exception put aside.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ import operator
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
-from nanoarrow.c_array_stream import allocate_c_array_stream
+import nanoarrow as na
+from nanoarrow.c_array_stream import CArrayStream
 
 
 class _CStream(ctypes.Structure):
@@ -63,18 +68,16 @@ _OFTEN = 100
 
 
 class _Functions:
-    """The C functions of a stream. They are used for one stream after the other, and never freed."""
+    """The C functions of a stream. After its release they serve the next one: ctypes would never free their types."""
 
     def __init__(self) -> None:
         self.reader: Reader | None = None
         self.errors: list[BaseException] = []
         self.message = ctypes.create_string_buffer(b"")
-        self._generators: list[Any] = []
-        self._callbacks: list[Any] = []
+        self._keep: list[Any] = []
         self.get_schema = self._function(self._get_schema, ctypes.c_int, arguments=2)
         self.get_next = self._function(self._get_next, ctypes.c_int, arguments=2)
         self.get_last_error = self._function(self._get_last_error, ctypes.c_void_p, arguments=1)
-        self.release = self._function(self._release, None, arguments=1)
 
     def _function(self, work: Callable[[int], Any], result: Any, *, arguments: int) -> int:
         """The address of a C function that calls ``work`` with its last argument, an address."""
@@ -85,23 +88,16 @@ class _Functions:
         if arguments == 2:
             classes[0].__getitem__ = generator.send
         callback = ctypes.CFUNCTYPE(result, *classes)(operator.getitem if arguments == 2 else generator.send)
-        self._generators.append(generator)
-        self._callbacks.append(callback)
+        self._keep.append((generator, callback))
         address = ctypes.cast(callback, ctypes.c_void_p).value
         assert address is not None
         return address
-
-    def running(self) -> bool:
-        """Whether some thread is still in one of them."""
-        return any(generator.gi_running for generator in self._generators)
 
     def _get_schema(self, out: int) -> int:
         if self.errors or self.reader is None:
             return _FAILED
         schema = self.reader.schema()
-        ctypes.memmove(out, schema._addr(), ctypes.sizeof(_CSchema))
-        _CSchema.from_address(schema._addr()).release = None  # moved, not copied
-        return 0
+        return _move(_CSchema, schema._addr(), out)
 
     def _get_next(self, out: int) -> int:
         if self.errors or self.reader is None:
@@ -110,9 +106,7 @@ class _Functions:
         if array is None:
             ctypes.memset(out, 0, ctypes.sizeof(_CArray))
             return 0
-        ctypes.memmove(out, array._addr(), ctypes.sizeof(_CArray))
-        _CArray.from_address(array._addr()).release = None
-        return 0
+        return _move(_CArray, array._addr(), out)
 
     def _get_last_error(self, stream: int) -> int | None:
         if not self.errors:
@@ -122,14 +116,13 @@ class _Functions:
         self.message = ctypes.create_string_buffer(text.encode("utf-8", "replace").replace(b"\0", b"?"))
         return ctypes.addressof(self.message)
 
-    def _release(self, stream: int) -> None:
-        reader = self.reader
-        if reader is not None:
-            reader.close(quietly=True)
-        self.reader = None
-        _CStream.from_address(stream).release = None
-        if self not in _idle:
-            _idle.append(self)
+
+def _move(structure: type[_CSchema] | type[_CArray], source: int, out: int) -> int:
+    """Move a structure to ``out``. Whenever an exception strikes, at most one of the two will be released."""
+    moved = structure.from_buffer_copy(structure.from_address(source))
+    structure.from_address(source).release = None
+    ctypes.memmove(out, ctypes.addressof(moved), ctypes.sizeof(structure))
+    return 0
 
 
 def _argument_class() -> Any:
@@ -174,17 +167,31 @@ def _serve(
 _idle: list[_Functions] = []
 
 
+class _Ticket(bytearray):
+    """What the stream's release function lets go of."""
+
+    def __init__(self, reader: Reader, functions: _Functions) -> None:
+        super().__init__(1)
+        self._reader = reader
+        self._functions = functions
+
+    def __del__(self) -> None:
+        # An exception that strikes here is lost, with the functions; the reader is given up in any case.
+        self._functions.reader = None
+        self._functions.errors = []
+        _idle.append(self._functions)
+        self._reader.close(quietly=True)
+
+
 def export(reader: Reader) -> object:
     """A capsule with a stream over ``reader``, which is closed when the consumer releases the stream."""
-    functions = next((f for f in _idle if not f.running()), None)
-    if functions is None:
-        functions = _Functions()
-    else:
-        _idle.remove(functions)
+    functions = _idle.pop() if _idle else _Functions()
     functions.reader = reader
     functions.errors = reader.errors
-    stream = allocate_c_array_stream()
+    array = na.c_array_from_buffers(na.uint8(), 1, [None, _Ticket(reader, functions)])
+    stream = CArrayStream.from_c_arrays([array], na.c_schema(na.uint8()))
     found = _CStream.from_address(stream._addr())
-    for name in ("get_schema", "get_next", "get_last_error", "release"):
-        setattr(found, name, getattr(functions, name))
+    found.get_schema = functions.get_schema
+    found.get_next = functions.get_next
+    found.get_last_error = functions.get_last_error
     return stream.__arrow_c_stream__()
