@@ -149,9 +149,9 @@ class Connection:
             database = self._database
         except ProgrammingError:
             return
+        if database is not None and not database.autocommit and database.instance.dead is None:
+            self._control(database, "ROLLBACK")  # first: where this is refused, in a callback, nothing has happened
         del self._database
-        if database is not None and not database.autocommit:
-            self._control(database, "ROLLBACK")
 
     def __del__(self) -> None:
         try:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from oracle import Case, observe, seen_warnings
 
 import wasqlite
 from wasqlite.bridge.engine import engine
@@ -32,6 +40,26 @@ def connect() -> Iterator[Callable[..., wasqlite.Connection]]:
 def con(connect: Callable[..., wasqlite.Connection]) -> wasqlite.Connection:
     """A connection to a database in memory."""
     return connect()
+
+
+@pytest.fixture
+def same(tmp_path: Path) -> Callable[[Case], Any]:
+    """Runs a case against the stdlib and wasqlite, which must agree in everything: its outcome."""
+    runs = 0
+
+    def check(case: Case) -> Any:
+        nonlocal runs
+        runs += 1
+        seen = {}
+        for module in (sqlite3, wasqlite):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                seen[module.__name__] = observe(module, case, tmp_path / f"{module.__name__}{runs}")
+            seen[module.__name__]["warnings"] = seen_warnings(caught)
+        assert seen["wasqlite"] == seen["sqlite3"]
+        return seen["wasqlite"]["outcome"]
+
+    return check
 
 
 class Crossings:

@@ -61,6 +61,7 @@ class Instance:
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
+        self._reentrant: list[Trampoline] = []
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
         # host functions, which may lead to self: then nothing of this would ever be collected.
         self._finalizer = weakref.finalize(self, _dispose, api.store_delete, store, memory, os.getpid())
@@ -105,7 +106,11 @@ class Instance:
         api, context = self._api, self._context
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
-        self._trampolines.extend(Trampoline(function, self.parked, self.state) for function in functions)
+        for function in functions:
+            trampoline = Trampoline(function, self.parked, self.state)
+            self._trampolines.append(trampoline)
+            if function.reentrant:
+                self._reentrant.append(trampoline)
         callbacks = [trampoline.callback for trampoline in self._trampolines]
         callbacks += [trampoline.second for trampoline in self._trampolines if trampoline.second is not None]
         for callback in callbacks:
@@ -179,6 +184,8 @@ class Instance:
                 "function that is not declared reentrant; call it after the first call has returned"
             )
         self.state.reentrant = False
+        for trampoline in self._reentrant:
+            trampoline.prepare()
         return self.stack_pointer()
 
     def refuse(self) -> NoReturn:

@@ -29,7 +29,7 @@ class Trampoline:
     A bare function has a ``second`` one, for when the first is under way.
     """
 
-    __slots__ = ("_first", "_function", "_generators", "_parked", "_pool", "_state", "callback", "second")
+    __slots__ = ("_frame", "_function", "_generators", "_parked", "_pool", "_state", "callback", "second")
 
     def __init__(self, function: HostFunction, parked: list[BaseException], state: State) -> None:
         self._function = function
@@ -39,15 +39,13 @@ class Trampoline:
         self._pool: deque[Generator[None, memoryview, None]] = deque()
         self.callback: Callable[[], None]
         self.second: Callable[[], None] | None = None
-        self._first: Generator[None, None, None] | None = None
         if function.reentrant:
             # A generator that is running cannot be resumed, so a function that may be called while it is under way
             # needs one more for every level. They are picked from the pool without any bytecode in between.
             self.callback = map(next, iter(self._pool.pop, None)).__next__
             if function.bare:
                 self.second = self.callback
-                self._first = _serve_bare(function.call, parked, state)
-                self.callback = self._first.__next__
+                self.callback = _serve_bare(function.call, parked, state).__next__
                 self.callback()
         else:
             generator = _serve(function, parked)
@@ -57,25 +55,24 @@ class Trampoline:
 
     def attach(self, frame: memoryview) -> None:
         """Tell where arguments and results are: the adapter's memory."""
+        self._frame = frame
         if not self._function.reentrant:
             self._generators[0].send(frame)
-            return
+        elif not self._function.bare:
+            self.prepare()
 
-        def refill() -> None:
+    def prepare(self) -> None:
+        """Make sure that the function can be called once more while it is under way."""
+        if not self._pool:
             level = len(self._generators)
-            generator = _serve_reentrant(
-                self._function, self._parked, self._state, self._generators, level, self._pool, refill
-            )
+            generator = _serve_reentrant(self._function, self._parked, self._state, self._generators, level, self._pool)
             next(generator)
-            generator.send(frame)
+            generator.send(self._frame)
             self._generators.append(generator)
             self._pool.append(generator)
 
-        refill()
-
     def close(self) -> None:
         """Break the reference cycles."""
-        self._first = None
         self._generators.clear()
         self._pool.clear()
 
@@ -168,11 +165,10 @@ def _serve_reentrant(
     generators: list[Generator[None, memoryview, None]],
     level: int,
     pool: deque[Generator[None, memoryview, None]],
-    refill: Callable[[], None],
 ) -> Generator[None, memoryview, None]:
-    # As above, with three duties more: to leave a spare generator in the pool before anything can call in again; to
-    # open the instance for calls only while the callable runs, when its arguments are read; and to write the answer
-    # last, because calls that were made meanwhile used the same frame.
+    # As above, with three duties more: to open the instance for calls only while the callable runs, when its arguments
+    # are read; to write the answer last, because calls that were made meanwhile used the same frame; and to go back
+    # into the pool, when no call can be made any more that would take this generator from there too early.
     frame = yield
     status, unpack, call, fallback = _prepare(function, frame)
     opened = not function.bare
@@ -192,13 +188,10 @@ def _serve_reentrant(
                                 waiting = False
                                 answer = fallback
                                 arguments = unpack(frame, ARGUMENTS)
-                                if not pool:
-                                    refill()
                                 state.reentrant = opened
                                 status[0] = result = call(*arguments) or 0
                                 state.reentrant = False
                                 answer = result
-                                # To the far end: the spare stands before it, should a signal handler call in right now.
                                 pool.appendleft(generators[level])
                         except GeneratorExit:
                             return

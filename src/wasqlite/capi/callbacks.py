@@ -23,6 +23,9 @@ _MOST_HANDLERS = 4096
 _ANY_SHAPE = 255 << 24
 """The shape of many arguments, whose types a handler looks up each time."""
 
+_MOST_RAISED = 100
+"""How many exceptions are kept of a statement. Most fail at the first; SQLite ignores errors of window functions."""
+
 Handler = Callable[[], None]
 """Serves a callback whose arguments have certain types."""
 Maker = Callable[[int], Handler]
@@ -119,6 +122,8 @@ class Callbacks:
 
     def close(self) -> None:
         """Forget everything; the guest is gone."""
+        if self._values is not None:
+            self._values.allocate = _nothing
         self._values = self._forgotten = None
         for registered in (self.hooks, self.instances, self._handlers, self._makers):
             registered.clear()
@@ -166,7 +171,11 @@ class Callbacks:
         """Answer with an error, and keep what was raised for the statement that fails of it."""
         # First what makes no call, after which a signal handler could raise.
         self.state.reentrant = self.in_hook = False
-        self.progress.running.raised += [(self.state.depth, error)]
+        running = self.progress.running
+        if running is not self.progress.idle and len(running.raised) < _MOST_RAISED:
+            running.raised += [(self.state.depth, error)]
+        elif not isinstance(error, Exception):
+            raise error  # nobody asks for it: Ctrl-C and exit() leave the guest by themselves
         self.ignored(error, function)
         if isinstance(error, MemoryError):
             self.values.put_no_memory()
@@ -186,6 +195,10 @@ class Callbacks:
             yield
         finally:
             state.reentrant = was_open
+
+
+def _nothing(size: int) -> int:
+    return 0
 
 
 def _silent(error: BaseException, function: object) -> None:

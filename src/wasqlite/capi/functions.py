@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wasqlite.bridge import ReentryError
 from wasqlite.capi.batch import FLOAT, INTEGER, NULL
 from wasqlite.capi.callback_values import ARGUMENTS, INSTANCE, RESULT, VALUE, Read
 from wasqlite.capi.callbacks import (
@@ -101,7 +102,11 @@ def _create(
         callbacks = database.callbacks()
         number = callbacks.add(makers(callbacks)) if makers is not None else 0
         address = database.put(name + b"\0")
-        create(database._handle, address, count, flags, number, kind)
+        try:
+            create(database._handle, address, count, flags, number, kind)
+        except ReentryError:
+            callbacks.forget(number)
+            raise
         failure = database.finish()[1]
         if failure is not None:
             callbacks.forget(number)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wasqlite.bridge import ReentryError
 from wasqlite.capi.batch import INTEGER
 from wasqlite.capi.callback_values import ARGUMENTS, RESULT, VALUE
 from wasqlite.capi.callbacks import CALL_ITSELF, CALL_NO_MEMORY, CALL_UNEXPANDED, Callbacks, Handler, Maker
@@ -27,7 +28,11 @@ def create_collation(database: Database, name: bytes, function: Any) -> Failure 
         callbacks = database.callbacks()
         number = 0 if function is None else callbacks.add({CALL_ITSELF: _collation(callbacks, function)})
         address = database.put(name + b"\0")
-        create(database._handle, address, number)
+        try:
+            create(database._handle, address, number)
+        except ReentryError:
+            callbacks.forget(number)
+            raise
         failure = database.finish()[1]
         if failure is not None:
             callbacks.forget(number)
@@ -75,8 +80,12 @@ def _set(
         install = database.function(name)
         callbacks = database.callbacks()
         number = 0 if function is None else callbacks.add(makers(callbacks, function))
-        with callbacks.admitted():
-            install(database._handle, number, *arguments)
+        try:
+            with callbacks.admitted():
+                install(database._handle, number, *arguments)
+        except ReentryError:
+            callbacks.forget(number)
+            raise
         failure = database.finish()[1]
         key = database._handle, name
         if failure is not None:

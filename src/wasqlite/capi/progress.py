@@ -38,10 +38,11 @@ class Interrupt:
 class Progress:
     """Whose call is running in an instance. The callback does not say for which handle it is made."""
 
-    __slots__ = ("parked", "running", "waived")
+    __slots__ = ("idle", "parked", "running", "waived")
 
     def __init__(self) -> None:
-        self.running = Interrupt()
+        self.running = self.idle = Interrupt()
+        """``idle`` while it is no statement's call: one that resets or closes."""
         self.parked: list[BaseException] = []
         """What callbacks raised: it is raised again when the guest returns, so it had better return soon."""
         self.waived: BaseException | None = None
