@@ -259,9 +259,9 @@ class Connection:
         from wasqlite.blob import open_on
 
         names = (
-            arguments.text("blobopen", "name", name),
-            arguments.text("blobopen", 1, table),
-            arguments.text("blobopen", 2, column),
+            arguments.c_string("blobopen", "'name'", name),
+            arguments.c_string("blobopen", "1", table),
+            arguments.c_string("blobopen", "2", column),
         )
         rowid = arguments.sqlite_integer(row)
         return open_on(self, self._check(), names, rowid, not readonly)
@@ -283,10 +283,9 @@ class Connection:
         from wasqlite.backup import copy, seconds
 
         if not isinstance(target, Connection):
-            given = "None" if target is None else type(target).__name__
-            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {given}")
+            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {type_name(target)}")
         pages = arguments.c_int(pages)
-        encoded = arguments.text("backup", "name", name)
+        encoded = arguments.c_string("backup", "'name'", name)
         pause = seconds(sleep)
         source = self._check()
         if target is self:
@@ -300,7 +299,7 @@ class Connection:
         """Serialize a database into a byte string."""
         from wasqlite.serialization import serialize
 
-        encoded = arguments.text("serialize", "name", name)
+        encoded = arguments.c_string("serialize", "'name'", name)
         return serialize(self._check(), encoded)
 
     def deserialize(self, data: str | ReadableBuffer, /, *, name: str = "main") -> None:
@@ -308,7 +307,7 @@ class Connection:
         from wasqlite.serialization import data_of, deserialize
 
         content = data_of(data)
-        encoded = arguments.text("deserialize", "name", name)
+        encoded = arguments.c_string("deserialize", "'name'", name)
         deserialize(self._check(), content, encoded)
 
     # -- transactions ------------------------------------------------------------------------------------------
