@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from types import MethodType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wasqlite import arguments, exceptions, shared_memory, transactions
 from wasqlite._compat import WARN_UNCLOSED
@@ -22,7 +21,10 @@ from wasqlite.statement_cache import CompiledStatement, StatementCache, compile_
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn
+
     from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasqlite import rows as row_values
 from wasqlite.adapting import registered
@@ -21,13 +20,17 @@ from wasqlite.row import Row, explain_refusal, new_row
 from wasqlite.row import rows as named_rows
 from wasqlite.statement_cache import Query, encode_sql
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
     from wasqlite.converting import Conversion
 
-Values = tuple[Any, ...]
+    Values = tuple[Any, ...]
+
 
 FIRST_ROWS = 2
 """One more than a look-up needs, so that its end is known at once."""

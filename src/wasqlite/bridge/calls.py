@@ -10,12 +10,14 @@ import ctypes
 from collections.abc import Callable
 from functools import cache, partial
 from types import CodeType
-from typing import TYPE_CHECKING, Any
 
 from wasqlite.bridge._wasmtime import FUNC, Extern
 from wasqlite.bridge.errors import BridgeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.bridge.instance import Instance
 
 _VIEWS = {"i": ("longs", 2), "I": ("longs", 2), "F": ("doubles", 2), "f": ("floats", 4)}

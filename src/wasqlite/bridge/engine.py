@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from functools import cache
 
@@ -41,7 +42,7 @@ class Engine:
         key = self._key(wasm)
         if folder is not None:
             path = disk.find(folder, key)
-            module = self.api.deserialize_file(self.pointer, bytes(path)) if path else 0
+            module = self.api.deserialize_file(self.pointer, os.fsencode(path)) if path else 0
             if module:
                 return module
         module = self.api.compile(self.pointer, wasm)
@@ -51,7 +52,7 @@ class Engine:
         return module
 
     def _key(self, wasm: bytes) -> str:
-        library = self.api.path.stat()
+        library = os.stat(self.api.path)  # noqa: PTH116
         target = f"{sys.platform}-{host_machine()}"
         parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, _SETTINGS)
         return hashlib.sha256("\0".join((*parts, hashlib.sha256(wasm).hexdigest())).encode()).hexdigest()[:32]

@@ -11,9 +11,14 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
-from typing import Any
 
 from wasqlite.bridge import BridgeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Column = Sequence[Any]
 
 INTEGER, FLOAT, TEXT, BLOB, NULL = 1, 2, 3, 4, 5
 SEEN_INTEGER, SEEN_FLOAT, SEEN_TEXT, SEEN_BLOB, SEEN_NULL = (1 << c for c in (INTEGER, FLOAT, TEXT, BLOB, NULL))
@@ -26,7 +31,6 @@ _Q = Struct("<q").unpack_from
 _D = Struct("<d").unpack_from
 _SEEN_ANY = SEEN_INTEGER | SEEN_FLOAT | SEEN_TEXT | SEEN_BLOB | SEEN_NULL
 
-Column = Sequence[Any]
 
 RAW_TEXT, RAW_MIXTURE = 1, 2
 Raw = Sequence[int]
