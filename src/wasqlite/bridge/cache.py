@@ -7,7 +7,7 @@ is removed when something is stored.
 """
 
 # Without pathlib and contextlib, whose imports would be a tenth of a warm start.
-# ruff: noqa: PTH105, PTH108, PTH111, PTH117, PTH118, SIM105
+# ruff: noqa: PTH103, PTH105, PTH108, PTH111, PTH117, PTH118, PTH208, SIM105
 
 from __future__ import annotations
 

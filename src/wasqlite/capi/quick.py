@@ -90,7 +90,7 @@ def _packer(types: tuple[type, ...]) -> Put:
     return _generated(lines, "put", pack=pack)  # type: ignore[no-any-return]
 
 
-class Takers(dict[int, Take]):
+class Takers(dict[int, "Take"]):
     """For the kinds of a record (``batch_record``): reads the row at an address.
 
     Bounds-checked and total, as ``batch.decode``. Raises CorruptBatch, and UnicodeDecodeError for text that is not

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.quick import Put, Take
 
-Result = tuple[Status, Sequence[Column], Raw, Failure | None]
-"""Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
+    Result = tuple[Status, Sequence[Column], Raw, Failure | None]
+    """Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
+
 
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
