@@ -10,7 +10,6 @@ from wasqlite import rows as row_values
 from wasqlite.adapting import registered
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
-from wasqlite.bulk import execute_chunks
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
@@ -314,6 +313,8 @@ class Cursor:
                 with database.lock:
                     changes = self._run_returning(query, iterator)
             else:
+                from wasqlite.bulk import execute_chunks
+
                 changes = execute_chunks(query, iterator)
             if query.is_dml:
                 self._rowcount = changes

@@ -108,22 +108,20 @@ def store(folder: str, key: str, artifact: bytes) -> str | None:
         if temporary:
             _remove(temporary)
         return None
-    _prune(folder)
+    _prune(folder, path)
     return path
 
 
-def _prune(folder: str) -> None:
-    """Remove what was not used for longest, as far as the file system tells, until the rest is within bounds."""
+def _prune(folder: str, stored: str) -> None:
+    """Remove what was not used for longest, as far as the file system tells, until all is within bounds."""
     try:
         with os.scandir(folder) as entries:
-            found = [
-                (entry.stat(follow_symlinks=False), entry.path) for entry in entries if entry.name.endswith(SUFFIX)
-            ]
+            found = {entry.path: entry.stat(follow_symlinks=False) for entry in entries if entry.name.endswith(SUFFIX)}
     except OSError:
         return
-    found.sort(key=lambda each: max(each[0].st_atime, each[0].st_mtime), reverse=True)
+    used = {path: max(status.st_atime, status.st_mtime) for path, status in found.items()}
     size = 0
-    for count, (status, path) in enumerate(found, 1):
-        size += status.st_size
+    for count, path in enumerate(sorted(found, key=lambda path: (path != stored, -used[path])), 1):
+        size += found[path].st_size
         if count > MOST_FILES or size > MOST_BYTES:
             _remove(path)  # whoever is about to load it compiles it anew

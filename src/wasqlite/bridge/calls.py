@@ -90,7 +90,11 @@ def call():
     if error is not None or traps[0] or parked:
         failed(error, traps, None)
 """
-_PREPARED_CODE = compile(_PREPARED, "<wasqlite prepared call>", "exec")
+
+
+@cache
+def _prepared_code() -> CodeType:
+    return compile(_PREPARED, "<wasqlite prepared call>", "exec")
 
 
 def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
@@ -126,7 +130,7 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
             ctypes.c_void_p(ctypes.addressof(traps)),
         ),
     }
-    exec(_PREPARED_CODE, namespace)
+    exec(_prepared_code(), namespace)
     call: Callable[[], None] = namespace.pop("call")
     call.__name__ = call.__qualname__ = name
     return call

@@ -8,7 +8,6 @@ import sys
 from functools import cache
 
 from wasqlite.bridge import cache as disk
-from wasqlite.bridge import selftest
 from wasqlite.bridge._wasmtime import Api, api, host_machine
 
 MAX_WASM_STACK = 1 << 20
@@ -47,6 +46,8 @@ class Engine:
                 return module
         module = self.api.compile(self.pointer, wasm)
         if folder is not None:
+            from wasqlite.bridge import selftest
+
             selftest.run(self)  # once per machine and version: whoever finds a cached module has passed it
             disk.store(folder, key, self.api.serialize(module))
         return module

@@ -189,7 +189,8 @@ def _column(
         if not size or view[payload + size - 1]:
             raise CorruptBatch("a text column does not end with NUL")
         text = view[payload : payload + size - 1]
-        column = list[Any](bytes(text).split(b"\0")) if raw else _split(str(text, "utf-8"))
+        pieces: list[Any] = bytes(text).split(b"\0") if raw else _split(str(text, "utf-8"))
+        column = pieces
         if len(column) != rows:
             raise CorruptBatch(f"a text column has {len(column)} values for {rows} rows")
     elif classes == 0:
