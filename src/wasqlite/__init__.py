@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import datetime
 import time
-from typing import TYPE_CHECKING, Any
 
 from wasqlite import _compat
 from wasqlite import arguments as _arguments
@@ -31,10 +30,11 @@ from wasqlite.exceptions import (
 from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from os import PathLike
-    from typing import Literal, TypeVar, overload
+    from typing import Any, Literal, TypeVar, overload
 
     from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403

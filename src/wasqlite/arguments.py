@@ -6,10 +6,16 @@ import math
 import operator
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
 from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
+from wasqlite.bridge.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _NAMES = (
     "database",
@@ -23,10 +29,7 @@ _NAMES = (
 )
 
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-class Arguments(NamedTuple):
+class Arguments(Record):
     """The arguments after conversion."""
 
     database: Any

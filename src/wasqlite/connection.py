@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from types import MethodType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
-from wasqlite import arguments, exceptions, shared_memory, transactions
+from wasqlite import arguments, exceptions, transactions
 from wasqlite._compat import WARN_UNCLOSED
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
@@ -19,18 +18,20 @@ from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.rows import type_name
 from wasqlite.statement_cache import CompiledStatement, StatementCache, compile_query
-from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn, Self, TypeVar, overload
+
     from _typeshed import ReadableBuffer
 
     from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
 
-_INT_MAX = 0x7FFF_FFFF
+    _CursorT = TypeVar("_CursorT", bound=Cursor)
 
-_CursorT = TypeVar("_CursorT", bound=Cursor)
+_INT_MAX = 0x7FFF_FFFF
 
 
 class _of_open_connection:
@@ -182,10 +183,13 @@ class Connection:
 
     # -- statements --------------------------------------------------------------------------------------------
 
-    @overload
-    def cursor(self) -> Cursor: ...
-    @overload
-    def cursor(self, factory: Callable[[Connection], _CursorT]) -> _CursorT: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def cursor(self) -> Cursor: ...
+        @overload
+        def cursor(self, factory: Callable[[Connection], _CursorT]) -> _CursorT: ...
+
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
         """Return a cursor for the connection."""
         self._check()
@@ -230,7 +234,7 @@ class Connection:
     def _check_attach(self, database: Database, sql: str, parameters: Any = ()) -> None:
         """Refuse to attach shared memory where it would not be shared."""
         if self._uri and not database.sandbox.shared:
-            shared_memory.refuse_attach(sql, parameters)
+            _shared_memory().refuse_attach(sql, parameters)
 
     @_of_open_connection
     def __call__(self, sql: str, /) -> CompiledStatement:
@@ -528,11 +532,24 @@ def _callbacks() -> ModuleType:
     return callbacks
 
 
+def _shared_memory() -> ModuleType:
+    # Here for the same reason.
+    from wasqlite import shared_memory
+
+    return shared_memory
+
+
+def _names_shared_memory(path: bytes) -> bool:
+    from wasqlite.uri import names_shared_memory
+
+    return names_shared_memory(path)
+
+
 def _open(path: bytes, given: arguments.Arguments) -> Database:
     flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | (SQLITE_OPEN_URI if given.uri else 0)
-    shared = given.uri and names_shared_memory(path)
+    shared = _shared_memory() if given.uri and _names_shared_memory(path) else None
     try:
-        database = Database(shared_memory.sandbox() if shared else HostFiles())
+        database = Database(shared.sandbox() if shared else HostFiles())
     except InstanceClosed:
         return _open(path, given)  # the last connection in the shared sandbox was closed just now
     except BridgeError as error:
@@ -548,7 +565,7 @@ def _open(path: bytes, given: arguments.Arguments) -> Database:
         # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
         milliseconds = given.timeout * 1000
         milliseconds = milliseconds if 0 < milliseconds <= _INT_MAX else 0
-        database.busy_timeout(int(min(milliseconds, shared_memory.LONGEST_TIMEOUT) if shared else milliseconds))
+        database.busy_timeout(int(min(milliseconds, shared.LONGEST_TIMEOUT) if shared else milliseconds))
     except BridgeError as error:
         database.close()
         raise_unusable(error)

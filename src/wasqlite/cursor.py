@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from wasqlite import rows as row_values
 from wasqlite.adapting import registered
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
-from wasqlite.bulk import execute_chunks
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
@@ -21,13 +19,17 @@ from wasqlite.row import Row, explain_refusal, new_row
 from wasqlite.row import rows as named_rows
 from wasqlite.statement_cache import Query, encode_sql
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, Self
+
     from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
     from wasqlite.converting import Conversion
 
-Values = tuple[Any, ...]
+    Values = tuple[Any, ...]
+
 
 FIRST_ROWS = 2
 """One more than a look-up needs, so that its end is known at once."""
@@ -311,6 +313,8 @@ class Cursor:
                 with database.lock:
                     changes = self._run_returning(query, iterator)
             else:
+                from wasqlite.bulk import execute_chunks
+
                 changes = execute_chunks(query, iterator)
             if query.is_dml:
                 self._rowcount = changes
