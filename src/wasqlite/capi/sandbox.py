@@ -148,6 +148,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Throw the instance away, and give the host's files back. Hold the lock."""
+        self._buffer_size = 0  # there is none to write to: who comes with input is told so by the call for another one
         try:
             self.instance.close()
         finally:
