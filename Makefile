@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench-files check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -35,10 +35,14 @@ setup: .venv/installed  ## virtual environment, tools, compiled module
 demo: setup .venv/demo  ## real data, SQLite in the sandbox and the stdlib side by side
 	@$(BIN)/python examples/demo.py
 
-test: setup  ## all tests, the quick ones first, then other Pythons found here
+test: setup  ## all tests, the quick ones first, then other Pythons found here, then CPython's
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+	$(BIN)/python tests/cpython/run.py
+
+conformance: setup  ## CPython's own sqlite3 tests, unmodified, on every Python found here
+	$(BIN)/python tests/cpython/run.py
 
 # About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (20 minutes)
@@ -55,6 +59,17 @@ mptest: setup  ## SQLite's own multi-process scripts, native and wasqlite proces
 
 crossings: setup  ## host calls of a transaction per journal mode, beside native's system calls
 	$(BIN)/python bench/crossings.py --calls --time
+
+.venv/bench: .venv/demo pyproject.toml
+	@echo "setup: install what the benchmarks need into .venv ..."
+	@$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: setup .venv/bench  ## all benchmarks, two runs, against native SQLite (half an hour): table and bench/results/latest.json
+	@$(BIN)/python bench/run.py --runs 2 --output bench/results/latest.json
+
+bench-quick: setup .venv/bench  ## the same with less data (two minutes)
+	@$(BIN)/python bench/run.py --quick
 
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py

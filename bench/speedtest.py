@@ -11,89 +11,21 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "build"))
+import modules
+import native
+from native import BuildError, run_command
 
-from cache import cache_directory, sha256  # noqa: E402
-from compile import compile_unit, link, object_key  # noqa: E402
-from fetch_sqlite import SQLITE_SHA256, fetch  # noqa: E402
-from fetch_upstream import fetch as fetch_upstream  # noqa: E402
-from report import BuildError, run_command, step  # noqa: E402
-from toolchain import find_toolchain  # noqa: E402
-from wasm_sections import read_exports_list  # noqa: E402
-
-MAIN = "speedtest1_main"
-# main() is a function like others here: what it printed is flushed when it returns, not when a process ends.
-WRAPPER = f"""
-#pragma clang diagnostic ignored "-Wsign-compare"
-#pragma clang diagnostic ignored "-Wunused-parameter"
-#define main program
-#include "speedtest1.c"
-int {MAIN}(int argc, char **argv) {{
-  int code = program(argc, argv);
-  fflush(NULL);
-  return code;
-}}
-"""
 RESULT = re.compile(r"^ *(\d+) - (.*?)\.* +(\d+)\.(\d\d\d)s$", re.MULTILINE)
 TARGET, TARGET_SINGLE = 1.9, 4.0
 # Below this many seconds the program's own clock (milliseconds) decides more than SQLite does.
 SHORT = 0.02
-
-
-def build_module(program: Path) -> Path:
-    """The module with speedtest1 linked in, from the build's own cached objects."""
-    amalgamation, toolchain = fetch(), find_toolchain()
-    objects = cache_directory() / "objects"
-    linked = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        wrapper = Path(scratch) / "speedtest1_wrapper.c"
-        wrapper.write_text(WRAPPER)
-        shutil.copy(program, wrapper.parent / "speedtest1.c")
-        for source in [*sorted((ROOT / "c-src").glob("*.c")), wrapper]:
-            linked[f"{source.stem}.o"] = cached = objects / f"{object_key(source, toolchain)}.o"
-            if not cached.is_file():
-                compile_unit(source, amalgamation, toolchain, cached)
-    exports = [*read_exports_list(ROOT / "c-src" / "exports.txt"), MAIN]
-    module = link(linked, exports, toolchain)
-    path = cache_directory() / "speedtest1.wasm"
-    path.write_bytes(module)
-    return path
-
-
-def features() -> list[str]:
-    """The options of c-src/sqlite_config.h that a native build can have too."""
-    text = (ROOT / "c-src" / "sqlite_config.h").read_text()
-    pattern = re.compile(r"^#define (SQLITE_(?:ENABLE_\w+|THREADSAFE|OMIT_\w+|SOUNDEX)) (\d+)", re.MULTILINE)
-    return [f"-D{name}={value}" for name, value in pattern.findall(text)]
-
-
-def build_native(program: Path) -> Path:
-    """The native program."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        raise BuildError("gcc was not found: install it (Debian: apt-get install gcc libc6-dev)")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    flags = ["-O2", *features()]
-    inputs = [version, *flags, SQLITE_SHA256["sqlite3.c"], sha256(program.read_bytes())]
-    native = cache_directory() / f"speedtest1-{sha256(repr(inputs).encode())[:16]}"
-    if not native.exists():
-        with step("compile speedtest1 natively"):
-            source = fetch()
-            command = [compiler, *flags, "-I", str(source), str(program), str(source / "sqlite3.c"), "-lm", "-o"]
-            partial = native.with_suffix(".partial")
-            subprocess.run([*command, str(partial)], check=True)
-            partial.replace(native)
-    return native
 
 
 def run_in_sandbox(module: str, arguments: list[str]) -> None:
@@ -136,7 +68,20 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
 
     if profiled := arguments[0] == "--profile":
         del arguments[0]
-    instance = Library.load(module).open([functions])
+    library = Library.load(module)
+
+    def uncalled(memory: Memory) -> list[HostFunction]:
+        """What a program in C has no use for: user functions and the like."""
+
+        def refuse(*words: Any) -> None:
+            raise NotImplementedError("speedtest1 called a function of the driver")
+
+        ours = [
+            (module, name, *kinds) for module, name, kinds in library.imports if kinds and not module.startswith("wasi")
+        ]
+        return [HostFunction(*words, refuse) for words in ours]
+
+    instance = library.open([uncalled, functions])
     allocate, memory = instance.function("malloc"), instance.memory
     words = [b"speedtest1", *(word.encode() for word in arguments)]
     vector = allocate(4 * len(words) + 4)
@@ -145,7 +90,7 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
         memory.write(address, word + b"\0")
         memory.write_u32(vector + 4 * i, address)
     memory.write_u32(vector + 4 * len(words), 0)
-    code = instance.function(MAIN)(len(words), vector)
+    code = instance.function(modules.SPEEDTEST_MAIN)(len(words), vector)
     sys.stdout.flush()
     for name, calls in sorted(spent.items(), key=lambda item: -sum(item[1])):
         print(f"{name:24}{len(calls):9} calls{sum(calls):8.3f} s{sum(calls) / len(calls) * 1e6:8.1f} us each")
@@ -159,34 +104,45 @@ def results(output: str) -> dict[str, float]:
     return {f"{number} {name}": int(s) + int(ms) / 1000 for number, name, s, ms in RESULT.findall(output)}
 
 
+def sides() -> dict[str, list[str]]:
+    """How each side is started; both are built if need be."""
+    sandbox = [sys.executable, __file__, "--in-sandbox", str(modules.build(speedtest=True))]
+    return {"native": [str(native.speedtest(modules.speedtest_program()))], "wasqlite": sandbox}
+
+
+def run(command: list[str], options: list[str]) -> tuple[dict[str, float], str]:
+    """Run one side in a new folder: seconds per test, and the hash of all rows that it returned."""
+    with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
+        command = [*command, *options, "--verify", f"{folder}/speed.db"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"speedtest1 failed ({command[0]}): {done.stdout[-300:]}{done.stderr[-2000:]}")
+    return results(done.stdout), re.findall(r"Verification Hash: (.*)", done.stdout)[0]
+
+
 def compare(sides: dict[str, list[str]], options: list[str], rounds: int) -> bool:
     """Print the table; whether the targets are met."""
     times: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     hashes = set()
     for _ in range(rounds):
         for name, command in sides.items():
-            with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
-                done = subprocess.run(
-                    [*command, *options, "--verify", f"{folder}/speed.db"], capture_output=True, text=True, check=False
-                )
-            if done.returncode != 0:
-                raise BuildError(f"speedtest1 failed ({name}): {done.stdout[-300:]}{done.stderr[-2000:]}")
-            times[name].append(results(done.stdout))
-            hashes.add(re.findall(r"Verification Hash: (.*)", done.stdout)[0])
+            seconds, rows = run(command, options)
+            times[name].append(seconds)
+            hashes.add(rows)
     if len(hashes) != 1:
         raise BuildError(f"native and wasqlite do not return the same rows: {hashes}")
     tests = list(times["native"][0])
     medians = {n: {test: statistics.median(run[test] for run in runs) for test in tests} for n, runs in times.items()}
-    native, ours = medians["native"], medians["wasqlite"]
+    theirs, ours = medians["native"], medians["wasqlite"]
     print(f"{'test':62}{'native s':>10}{'wasqlite s':>12}{'ratio':>8}")
     worst = 0.0
     for test in tests:
-        ratio = ours[test] / max(native[test], 0.001)
-        note = " (too short)" if native[test] < SHORT else ""
+        ratio = ours[test] / max(theirs[test], 0.001)
+        note = " (too short)" if theirs[test] < SHORT else ""
         worst = worst if note else max(worst, ratio)
-        print(f"{test:62}{native[test]:10.3f}{ours[test]:12.3f}{ratio:8.2f}{note}")
-    total = sum(ours.values()) / sum(native.values())
-    print(f"{'total':62}{sum(native.values()):10.3f}{sum(ours.values()):12.3f}{total:8.2f}")
+        print(f"{test:62}{theirs[test]:10.3f}{ours[test]:12.3f}{ratio:8.2f}{note}")
+    total = sum(ours.values()) / sum(theirs.values())
+    print(f"{'total':62}{sum(theirs.values()):10.3f}{sum(ours.values()):12.3f}{total:8.2f}")
     print(f"targets: total {total:.2f} <= {TARGET}; worst test of {SHORT} s and more {worst:.2f} <= {TARGET_SINGLE}")
     return total <= TARGET and worst <= TARGET_SINGLE
 
@@ -204,9 +160,6 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="a database in memory instead of a file")
     parser.add_argument("--profile", action="store_true", help="count and time the host calls instead")
     arguments = parser.parse_args()
-    program = fetch_upstream() / "test" / "speedtest1.c"
-    sandbox = [sys.executable, __file__, "--in-sandbox", str(build_module(program))]
-    sides: dict[str, list[str]] = {"native": [str(build_native(program))], "wasqlite": sandbox}
     options: list[Any] = ["--size", arguments.size, "--journal", arguments.journal, "--testset", arguments.testset]
     if not arguments.sync:
         options.append("--nosync")
@@ -214,9 +167,9 @@ def main() -> None:
         options.append("--memdb")
     if arguments.profile:
         with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
-            subprocess.run([*sandbox, "--profile", *map(str, options), f"{folder}/speed.db"], check=True)
+            subprocess.run([*sides()["wasqlite"], "--profile", *map(str, options), f"{folder}/speed.db"], check=True)
         return
-    met = compare(sides, [str(option) for option in options], arguments.rounds)
+    met = compare(sides(), [str(option) for option in options], arguments.rounds)
     print("met" if met else "MISSED")
 
 

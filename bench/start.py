@@ -5,6 +5,7 @@ Whole processes, in turn, after one of each to warm up: ``python bench/start.py 
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -12,17 +13,30 @@ import time
 
 PROGRAM = """
 import {module}
-con = {module}.connect(":memory:")
+con = {module}.{connect}(":memory:")
 assert con.execute("SELECT 1").fetchone() == (1,)
 con.close()
 """
 MODULES = ("sqlite3", "wasqlite")
 
 
-def run(module: str) -> float:
+def program(module: str) -> str:
+    """What the process runs."""
+    return PROGRAM.format(module=module, connect="Connection" if module == "apsw" else "connect")
+
+
+def warm(environment: dict[str, str] | None = None) -> dict[str, str]:
+    """An environment in which Python keeps its bytecode, as it does for every package that pip installs."""
+    found = dict(os.environ if environment is None else environment)
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found
+
+
+def run(module: str, environment: dict[str, str] | None = None) -> float:
     """Seconds of wall time of one process."""
+    environment = warm(environment)
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", PROGRAM.format(module=module)], check=True)
+    subprocess.run([sys.executable, "-c", program(module)], env=environment, check=True)
     return time.perf_counter() - start
 
 

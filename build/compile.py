@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,10 @@ KEPT_OBJECTS = 200
 COMPILE_FLAGS = (
     "-std=gnu17",
     "-O2",
+    "-msimd128",
+    # clang calls itself GCC 4.2, which SQLite takes to have neither byte swaps nor checked arithmetic: it then reads
+    # the file format's big-endian integers byte by byte. 3.6 % fewer instructions in speedtest1.
+    "-fgnuc-version=13.2.0",
     "-Wall",
     "-Wextra",
     # Bytes that depend on when they were compiled are an error, not a surprise.
@@ -121,7 +126,9 @@ def compile_unit(source: Path, amalgamation: Path, toolchain: Toolchain, cached:
         write_atomically(cached, (scratch / "unit.o").read_bytes())
 
 
-def link(objects: dict[str, Path], exports: list[str], toolchain: Toolchain) -> bytes:
+def link(
+    objects: dict[str, Path], exports: list[str], toolchain: Toolchain, flags: Sequence[str] = LINK_FLAGS
+) -> bytes:
     """Link the named objects and return the module."""
     with step("link"), tempfile.TemporaryDirectory(prefix="wasqlite-") as temporary:
         scratch = Path(temporary)
@@ -130,7 +137,7 @@ def link(objects: dict[str, Path], exports: list[str], toolchain: Toolchain) -> 
             shutil.copyfile(cached, scratch / name)
         command = [
             *toolchain.linker,
-            *LINK_FLAGS,
+            *flags,
             *(f"--export={name}" for name in exports if name not in ALWAYS_EXPORTED),
             *objects,
             *map(str, toolchain.libraries),

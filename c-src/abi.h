@@ -44,7 +44,18 @@ typedef struct wsq_status_block {
   int32_t readonly;
   uint32_t reprepared;
   uint32_t flags;
+  uint32_t unused;
+  uint64_t kinds;
 } wsq_status_block;
+
+enum { WSQ_RECORD_VALUES = 21, WSQ_INPUT_SIZE = 4096 };
+
+/* What wsq_quick reads and writes: the status block, one row, packed parameters. */
+typedef struct wsq_quick_area {
+  wsq_status_block status;
+  int64_t record[WSQ_RECORD_VALUES];
+  uint8_t input[WSQ_INPUT_SIZE];
+} wsq_quick_area;
 
 /* A bound value; `value` holds the bits of an int64 or float64, or the payload's offset. */
 typedef struct wsq_parameter {
@@ -118,7 +129,10 @@ AT(wsq_status_block, parameters, 84);
 AT(wsq_status_block, readonly, 88);
 AT(wsq_status_block, reprepared, 92);
 AT(wsq_status_block, flags, 96);
-_Static_assert(sizeof(wsq_status_block) == 104, "wsq_status_block");
+AT(wsq_status_block, kinds, 104);
+_Static_assert(sizeof(wsq_status_block) == 112, "wsq_status_block");
+AT(wsq_quick_area, record, 112);
+AT(wsq_quick_area, input, 280);
 AT(wsq_parameter, type, 0);
 AT(wsq_parameter, size, 4);
 AT(wsq_parameter, value, 8);

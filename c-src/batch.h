@@ -15,13 +15,18 @@ typedef struct batch {
   uint32_t rows;
   uint32_t row_capacity;       /* rows that slots, nulls and tags of the first column_count columns have room for */
   uint64_t bytes;              /* what the batch holds: payload, and 9 bytes for every cell */
+  uint32_t closing;            /* bytes between the values of a text column: 1, a NUL, or 0 for a packed batch */
 } batch;
 
 /* Every function returns SQLITE_OK or SQLITE_NOMEM, and leaves the batch as it was before the call that failed. */
-int batch_begin(batch *b, uint32_t columns);
+int batch_begin(batch *b, uint32_t columns, int packed);
 int batch_row(batch *b, sqlite3_stmt *stmt);       /* appends the current row */
 int batch_text(batch *b, const char *text);        /* appends a row of one text, or NULL, to a batch of one column */
 void batch_end(batch *b);
+
+/* The first row as one 8-byte value per column: int64, float64, address and size of text or blob, 0 for NULL. Returns the storage
+ * classes, three bits each, first column lowest; 0 when there are too many columns. */
+uint64_t batch_record(const batch *b, int64_t *record);
 
 /* An input batch being read row by row. */
 typedef struct batch_reader {

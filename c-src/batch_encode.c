@@ -145,8 +145,9 @@ static uint32_t copy_text(char *out, const char *in, uint32_t size) {
   return flags;
 }
 
-int batch_begin(batch *b, uint32_t columns) {
+int batch_begin(batch *b, uint32_t columns, int packed) {
   shrink(b, columns);
+  b->closing = packed ? 0 : 1;
   b->rows = 0;
   b->bytes = 0;
   b->column_count = 0;
@@ -171,11 +172,13 @@ int batch_begin(batch *b, uint32_t columns) {
   return SQLITE_OK;
 }
 
-static int put_null(batch_store *s, wsq_column *c, uint32_t row) {
-  char *out = reserve_payload(s, c->payload_size, 1);
-  if (!out) return SQLITE_NOMEM;
-  *out = 0;
-  c->payload_size++;
+static int put_null(batch_store *s, wsq_column *c, uint32_t row, uint32_t closing) {
+  if (closing) {
+    char *out = reserve_payload(s, c->payload_size, 1);
+    if (!out) return SQLITE_NOMEM;
+    *out = 0;
+    c->payload_size++;
+  }
   s->nulls[c->null_count++] = row;
   s->slots[row] = 0;
   s->tags[row] = SQLITE_NULL;
@@ -183,11 +186,11 @@ static int put_null(batch_store *s, wsq_column *c, uint32_t row) {
   return SQLITE_OK;
 }
 
-static int put_text(batch_store *s, wsq_column *c, uint32_t row, const char *text, uint32_t size) {
+static int put_text(batch_store *s, wsq_column *c, uint32_t row, const char *text, uint32_t size, uint32_t closing) {
   char *out = reserve_payload(s, c->payload_size, size + 1);
   if (!out) return SQLITE_NOMEM;
   c->flags |= copy_text(out, text, size);
-  c->payload_size += size + 1;
+  c->payload_size += size + closing;
   s->slots[row] = size;
   s->tags[row] = SQLITE_TEXT;
   c->seen |= 1u << SQLITE_TEXT;
@@ -208,7 +211,7 @@ static int put_blob(batch_store *s, wsq_column *c, uint32_t row, const void *blo
 }
 
 /* Type first, then the value, then its size: reading a value may convert it, and the size is that of the converted one. */
-static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *stmt, int i) {
+static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *stmt, int i, uint32_t closing) {
   switch (sqlite3_column_type(stmt, i)) {
     case SQLITE_INTEGER:
       s->slots[row] = sqlite3_column_int64(stmt, i);
@@ -225,7 +228,7 @@ static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *s
     case SQLITE_TEXT: {
       const unsigned char *text = sqlite3_column_text(stmt, i);
       if (!text) return SQLITE_NOMEM;
-      return put_text(s, c, row, (const char *)text, (uint32_t)sqlite3_column_bytes(stmt, i));
+      return put_text(s, c, row, (const char *)text, (uint32_t)sqlite3_column_bytes(stmt, i), closing);
     }
     case SQLITE_BLOB: {
       /* NULL is right for an empty blob, and out of memory for any other. */
@@ -235,19 +238,19 @@ static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *s
       return put_blob(s, c, row, blob, size);
     }
     default:
-      return put_null(s, c, row);
+      return put_null(s, c, row, closing);
   }
 }
 
 /* Takes back the cell of an unfinished row. `seen` and `flags` may keep a bit too many: that only costs the host speed. */
-static void undo_cell(batch_store *s, wsq_column *c, uint32_t row) {
+static void undo_cell(batch_store *s, wsq_column *c, uint32_t row, uint32_t closing) {
   switch (s->tags[row]) {
     case SQLITE_NULL:
       c->null_count--;
-      c->payload_size--;
+      c->payload_size -= closing;
       break;
     case SQLITE_TEXT:
-      c->payload_size -= (uint32_t)s->slots[row] + 1;
+      c->payload_size -= (uint32_t)s->slots[row] + closing;
       break;
     case SQLITE_BLOB:
       c->payload_size -= (uint32_t)s->slots[row];
@@ -265,11 +268,11 @@ int batch_row(batch *b, sqlite3_stmt *stmt) {
   for (uint32_t i = 0; i < b->column_count; i++) {
     wsq_column *c = &b->columns[i];
     uint32_t before = c->payload_size;
-    int rc = put_cell(&b->stores[i], c, row, stmt, (int)i);
+    int rc = put_cell(&b->stores[i], c, row, stmt, (int)i, b->closing);
     if (rc) {
       while (i > 0) {
         i--;
-        undo_cell(&b->stores[i], &b->columns[i], row);
+        undo_cell(&b->stores[i], &b->columns[i], row, b->closing);
       }
       return rc;
     }
@@ -285,8 +288,8 @@ int batch_text(batch *b, const char *text) {
     int rc = reserve_row(b);
     if (rc) return rc;
   }
-  int rc = text ? put_text(&b->stores[0], &b->columns[0], b->rows, text, (uint32_t)strlen(text))
-                : put_null(&b->stores[0], &b->columns[0], b->rows);
+  int rc = text ? put_text(&b->stores[0], &b->columns[0], b->rows, text, (uint32_t)strlen(text), b->closing)
+                : put_null(&b->stores[0], &b->columns[0], b->rows, b->closing);
   if (rc == SQLITE_OK) b->rows++;
   return rc;
 }
@@ -300,4 +303,18 @@ void batch_end(batch *b) {
     c->nulls = s->rows ? address(s->nulls) : 0;
     c->payload = address(s->payload);
   }
+}
+
+uint64_t batch_record(const batch *b, int64_t *record) {
+  uint64_t kinds = 0;
+  if (b->column_count > WSQ_RECORD_VALUES) return 0;
+  for (uint32_t i = 0; i < b->column_count; i++) {
+    const batch_store *s = &b->stores[i];
+    uint64_t kind = s->tags[0];
+    uint64_t value = (uint64_t)s->slots[0];
+    if (kind == SQLITE_TEXT || kind == SQLITE_BLOB) value = value << 32 | address(s->payload);
+    record[i] = (int64_t)value;
+    kinds |= kind << (3 * i);
+  }
+  return kinds;
 }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes);
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams);
 int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
+int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows);
 
 /* The statement that execute_many left on a row nobody has read yet: the next fetch starts with that row. */
@@ -23,7 +25,7 @@ static int reset(sqlite3_stmt *stmt) {
 
 /* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
  * SQLITE_ROW leaves the statement reset. */
-static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed) {
   batch *out = &call->out;
   int rc = SQLITE_ROW;
   int begun = 0;
@@ -38,7 +40,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
     }
     /* Only now: the first step may have prepared the statement again, with other columns. */
     if (!begun) {
-      int rc2 = batch_begin(out, (uint32_t)sqlite3_column_count(stmt));
+      int rc2 = batch_begin(out, (uint32_t)sqlite3_column_count(stmt), packed);
       begun = 1;
       if (rc2 && (rc == SQLITE_ROW || rc == SQLITE_DONE)) rc = rc2;
     }
@@ -104,18 +106,32 @@ int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
   call->out.rows = call->out.column_count = 0;
   reset(stmt);
   int rc = bind(stmt, params, nparams);
-  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes);
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, 0);
   return finish(call, db, stmt, rc);
 }
 
-int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+/* wsq_execute with everything where the host expects it: no address, and no result but the status block. Look-ups and single writes
+ * spend their time around SQLite, not in it. Two rows, so that the end of one row is known. */
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams) {
+  enum { ROWS = 2, BYTES = 256 << 10 };
+  wsq_execute(stmt, (const wsq_parameter *)wsq_area.input, nparams, ROWS, BYTES);
+  if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call_level()->out, wsq_area.record);
+}
+
+static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = sqlite3_db_handle(stmt);
   call->out.rows = call->out.column_count = 0;
   /* To step a statement that has ended would execute it once more. */
-  int rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes) : SQLITE_DONE;
+  int rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes, packed) : SQLITE_DONE;
   return finish(call, db, stmt, rc);
+}
+
+int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) { return fetch_more(stmt, max_rows, max_bytes, 0); }
+
+int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+  return fetch_more(stmt, max_rows, max_bytes, 1);
 }
 
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {

@@ -5,13 +5,14 @@
 
 int wsq_prepare(sqlite3 *db, const char *sql, int nbytes, uint32_t flags);
 int wsq_columns(sqlite3_stmt *stmt);
+int wsq_declared_types(sqlite3_stmt *stmt);
 int wsq_parameters(sqlite3_stmt *stmt);
 int wsq_reset(sqlite3_stmt *stmt);
 int wsq_finalize(sqlite3_stmt *stmt);
 
 static int column_names(wsq_call *call, sqlite3_stmt *stmt) {
   int columns = sqlite3_column_count(stmt);
-  int rc = batch_begin(&call->out, columns > 0);
+  int rc = batch_begin(&call->out, columns > 0, 0);
   for (int i = 0; rc == SQLITE_OK && i < columns; i++) {
     const char *name = sqlite3_column_name(stmt, i);
     rc = name ? batch_text(&call->out, name) : SQLITE_NOMEM;
@@ -20,9 +21,17 @@ static int column_names(wsq_call *call, sqlite3_stmt *stmt) {
   return rc;
 }
 
+static int declared_types(wsq_call *call, sqlite3_stmt *stmt) {
+  int columns = sqlite3_column_count(stmt);
+  int rc = batch_begin(&call->out, columns > 0, 0);
+  for (int i = 0; rc == SQLITE_OK && i < columns; i++) rc = batch_text(&call->out, sqlite3_column_decltype(stmt, i));
+  batch_end(&call->out);
+  return rc;
+}
+
 static int parameter_names(wsq_call *call, sqlite3_stmt *stmt) {
   int parameters = sqlite3_bind_parameter_count(stmt);
-  int rc = batch_begin(&call->out, parameters > 0);
+  int rc = batch_begin(&call->out, parameters > 0, 0);
   for (int i = 1; rc == SQLITE_OK && i <= parameters; i++) {
     rc = batch_text(&call->out, sqlite3_bind_parameter_name(stmt, i));
   }
@@ -60,6 +69,8 @@ static int describe(sqlite3_stmt *stmt, int (*names)(wsq_call *, sqlite3_stmt *)
 }
 
 int wsq_columns(sqlite3_stmt *stmt) { return describe(stmt, column_names); }
+
+int wsq_declared_types(sqlite3_stmt *stmt) { return describe(stmt, declared_types); }
 
 int wsq_parameters(sqlite3_stmt *stmt) { return describe(stmt, parameter_names); }
 

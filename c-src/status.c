@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-wsq_status_block wsq_block;
+wsq_quick_area wsq_area;
 
 static wsq_call first;           /* static: the outermost call needs no allocation */
 static wsq_call *current = NULL; /* the innermost running call */
@@ -64,6 +64,8 @@ wsq_call *call_begin(void) {
   next = call->inner;
   return call;
 }
+
+wsq_call *call_level(void) { return next; }
 
 static void set_message(wsq_call *call, const char *text) {
   size_t size = strlen(text);

@@ -26,10 +26,14 @@ typedef struct wsq_call {
   char short_message[256];
 } wsq_call;
 
-extern wsq_status_block wsq_block;
+extern wsq_quick_area wsq_area;
+#define wsq_block wsq_area.status
 
 /* Enters a call: a clean status block and an empty call level; NULL when out of memory (the status block says so). */
 wsq_call *call_begin(void);
+
+/* The level of the call that ended last, whose output the host reads now. */
+wsq_call *call_level(void);
 
 /* Captures error rc with its message, before a reset overwrites it. */
 void call_capture(wsq_call *call, sqlite3 *db, int rc);

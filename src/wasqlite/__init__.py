@@ -6,6 +6,7 @@ import datetime as _datetime
 import time as _time
 from typing import TYPE_CHECKING, Any
 
+from wasqlite import _compat
 from wasqlite import arguments as _arguments
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
@@ -23,12 +24,14 @@ from wasqlite.exceptions import (
     ProgrammingError,
     Warning,
 )
+from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
     from os import PathLike
     from typing import Literal
 
+    from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403
 
     def connect(
@@ -53,6 +56,16 @@ else:
         factory = args[5] if len(args) > 5 else keywords.get("factory", Connection)
         # What was passed is relayed as it is: a factory may take other arguments.
         return factory(*args, **keywords)
+
+    def __getattr__(name):
+        """What is loaded when it is first asked for, and what only older Pythons have."""
+        if name == "Blob":
+            from wasqlite.blob import Blob
+
+            return globals().setdefault(name, Blob)
+        from wasqlite.obsolete import attribute
+
+        return attribute(name)
 
 
 apilevel = "2.0"
@@ -119,6 +132,7 @@ __all__ = [
     "PARSE_COLNAMES",
     "PARSE_DECLTYPES",
     "Binary",
+    "Blob",
     "Connection",
     "Cursor",
     "DataError",
@@ -132,6 +146,7 @@ __all__ = [
     "NotSupportedError",
     "OperationalError",
     "ProgrammingError",
+    "Row",
     "Time",
     "TimeFromTicks",
     "Timestamp",
@@ -146,3 +161,4 @@ __all__ = [
     "threadsafety",
 ]
 __all__ += _exported
+__all__ += _compat.OLD_NAMES

@@ -19,6 +19,17 @@ WARN_UNCLOSED = sys.version_info >= (3, 13)
 POSITIONAL_CONNECT = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
 """What happens when more than the database is passed to ``connect()`` by position."""
 
+MODULE_VERSION = "present" if sys.version_info < (3, 12) else "warn" if sys.version_info < (3, 14) else "absent"
+"""Whether the module has ``version`` and ``version_info``."""
+
+SHARED_CACHE_SWITCH = sys.version_info < (3, 12)
+"""Whether the module has ``enable_shared_cache()``."""
+
+OLD_NAMES = ("version", "version_info", "enable_shared_cache") if sys.version_info < (3, 12) else ()
+"""Names of the module that newer Pythons do not have, and that come without a warning."""
+
+TEXT_FACTORY_ALIAS = sys.version_info < (3, 12)
+"""Whether the module has ``OptimizedUnicode``."""
 CALLBACK_KEYWORDS = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
 """What happens when the functions that register callbacks get by name what will be positional-only."""
 
@@ -45,7 +56,7 @@ else:
         while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
             frame = frame.f_back
             level += 1
-        warnings.warn(message, DeprecationWarning, stacklevel=level - 1)
+        warnings.warn(message, DeprecationWarning, stacklevel=level)
 
 
 def in_package(filename: str) -> bool:

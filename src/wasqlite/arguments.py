@@ -39,6 +39,41 @@ class Arguments(NamedTuple):
     autocommit: bool | int
 
 
+def text(function: str, which: int | str, value: Any) -> bytes:
+    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
+    if not isinstance(value, str):
+        named = which if isinstance(which, int) else f"'{which}'"
+        given = "None" if value is None else type(value).__name__
+        raise TypeError(f"{function}() argument {named} must be str, not {given}")
+    encoded = value.encode()
+    if b"\0" in encoded:
+        raise ValueError("embedded null character")
+    return encoded
+
+
+def sqlite_integer(value: Any) -> int:
+    """An int of 64 bits."""
+    if not isinstance(value, int):
+        raise TypeError("expected 'int'")
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError("Python int too large to convert to SQLite INTEGER")
+    return int(value)
+
+
+def buffer(value: Any) -> bytes:
+    """The bytes of an object with a buffer."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        view = memoryview(value)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(value).__name__}'") from None
+    with view:
+        if not view.c_contiguous:
+            raise BufferError("memoryview: underlying buffer is not C-contiguous")
+        return view.tobytes()
+
+
 def positional(function: str, count: int) -> None:
     """Warn of, or refuse, more than one positional argument, as the running Python does."""
     if count <= 1 or POSITIONAL_CONNECT == "accept":

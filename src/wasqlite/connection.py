@@ -15,13 +15,14 @@ from wasqlite._compat import WARN_UNCLOSED
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
 from wasqlite.capi.database import Database
-from wasqlite.cursor import Cursor
+from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.statement_cache import StatementCache
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
 if TYPE_CHECKING:
+    from wasqlite import blob
     from wasqlite.capi.statement import Statement
 
 _INT_MAX = 0x7FFF_FFFF
@@ -110,6 +111,11 @@ class Connection:
         if database is not None and not database.status.autocommit and database.instance.dead is None:
             self._control(database, "ROLLBACK")  # first: where this is refused, in a callback, nothing has happened
         del self._database
+<<<<<<< HEAD
+=======
+        if database is not None and not database.autocommit:
+            self._control(database, "ROLLBACK")
+>>>>>>> origin/main
 
     def __del__(self) -> None:
         try:
@@ -162,9 +168,21 @@ class Connection:
         """Executes multiple SQL statements at once."""
         return self._cursor().executescript(sql_script)
 
+    def ingest(self, table: str, data: Any, /, *, mode: str = "create", schema: str = "main") -> int:
+        """Insert Arrow data, or a mapping of column names to numpy arrays, into a table: how many rows there were.
+
+        ``mode``: "create" the table, "append" to one, "replace" one that is there, or "create_append" if need be. All
+        of it is stored or nothing. See docs/columnar.md; needs ``wasqlite[arrow]``, or ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar.ingest import ingest
+
+        return ingest(self, table, data, mode, schema)
+
     def _cursor(self) -> Cursor:
-        self._check()
-        cursor = Cursor(self)
+        if self._database is None or self._thread != get_ident():
+            self._check()
+        cursor: Cursor = _new_cursor(Cursor)
+        cursor._reset(self)
         if self.row_factory is not None:
             cursor.row_factory = self.row_factory
         return cursor
@@ -173,6 +191,22 @@ class Connection:
         """Refuse to attach shared memory where it would not be shared."""
         if self._uri and not database.sandbox.shared:
             shared_memory.refuse_attach(sql, parameters)
+
+    # -- objects -----------------------------------------------------------------------------------------------
+
+    def blobopen(
+        self, table: str, column: str, row: int, /, *, readonly: bool = False, name: str = "main"
+    ) -> blob.Blob:
+        """Open a value of an existing row for reading and writing in place."""
+        from wasqlite.blob import open_on
+
+        names = (
+            arguments.text("blobopen", "name", name),
+            arguments.text("blobopen", 1, table),
+            arguments.text("blobopen", 2, column),
+        )
+        rowid = arguments.sqlite_integer(row)
+        return open_on(self, self._check(), names, rowid, not readonly)
 
     # -- transactions ------------------------------------------------------------------------------------------
 
@@ -185,7 +219,7 @@ class Connection:
                 if failure is not None:
                     raise from_failure(failure)
                 self._kept[sql] = statement
-            failure = statement.execute(b"", 0, 1, 0)[3]
+            failure = statement.run()
         except BridgeError as error:
             raise_unusable(error)
         if failure is not None:
@@ -195,13 +229,13 @@ class Connection:
         """Open the implicit transaction that a statement wants."""
         level = self._isolation_level
         if (
-            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.status.autocommit)
+            transactions.begins_implicitly(self._autocommit, level, is_dml, not database.autocommit)
             and level is not None
         ):
             self._control(database, transactions.begin(level))
 
     def _commit_before_script(self, database: Database) -> None:
-        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.status.autocommit:
+        if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.autocommit:
             self._control(database, "COMMIT")
 
     def _end(self, sql: str) -> None:
@@ -211,7 +245,7 @@ class Connection:
         if self._autocommit is False:
             self._control(database, sql)
             self._control(database, "BEGIN")
-        elif not database.status.autocommit:
+        elif not database.autocommit:
             self._control(database, sql)
 
     def commit(self) -> None:
@@ -225,7 +259,7 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
-        return not self._check_open().status.autocommit
+        return not self._check_open().autocommit
 
     @property
     def total_changes(self) -> int:
@@ -262,9 +296,9 @@ class Connection:
     def autocommit(self, value: bool | int) -> None:
         database = self._check()
         mode = transactions.autocommit(value)
-        if mode is True and not database.status.autocommit:
+        if mode is True and not database.autocommit:
             self._control(database, "COMMIT")
-        elif mode is False and database.status.autocommit:
+        elif mode is False and database.autocommit:
             self._control(database, "BEGIN")
         self._autocommit = mode
 
@@ -324,7 +358,7 @@ class Connection:
         # Empty, and of no use: another thread may be about to look for its statement there.
         self._cache = StatementCache(database, 0)
         try:
-            if self._autocommit is False and not database.status.autocommit and database.instance.dead is None:
+            if self._autocommit is False and not database.autocommit and database.instance.dead is None:
                 self._control(database, "ROLLBACK")
         finally:
             database.close()
@@ -365,6 +399,10 @@ class Connection:
             self.rollback()
             raise
         return False
+
+
+register_connection(Connection)
+_new_cursor = Cursor.__new__
 
 
 def _callbacks() -> ModuleType:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,17 +11,21 @@ from wasqlite import rows as row_values
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
 from wasqlite.bulk import execute_chunks
-from wasqlite.capi.constants import SQLITE_INTERRUPT, SQLITE_ROW
+from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
+from wasqlite.columns import Columns, Description
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
-from wasqlite.statement_cache import Description, Query, encode_sql
+from wasqlite.row import Row, explain_refusal, new_row
+from wasqlite.row import rows as named_rows
+from wasqlite.statement_cache import Query, encode_sql
 
 if TYPE_CHECKING:
+    from wasqlite.capi.batch import Column
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
 
-Row = tuple[Any, ...]
+Values = tuple[Any, ...]
 
 FIRST_ROWS = 2
 """One more than a look-up needs, so that its end is known at once."""
@@ -31,7 +35,9 @@ ITERATION_BYTES = 256 << 10
 FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
-_LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+_NO_MORE: Iterator[Values] = iter(())
+LOST = Failure(SQLITE_INTERRUPT, "interrupted")
+"""How a result ends whose rest was given up because an exception came out of a fetch."""
 
 
 class Cursor:
@@ -40,6 +46,9 @@ class Cursor:
     ``_next`` is the row that the next fetch returns, ``_rows`` the rest of the batch. A further batch is fetched when
     the last row of this one is handed out: so the end of a statement, and the release of its locks, come with its
     last row, as in the stdlib. An error waits in ``_failure`` until the rows before it have been handed out.
+
+    While a row factory runs over many rows at once, these are ``_lent``: any use of the cursor takes back what has not
+    been worked on, so that a factory finds the cursor as if the rows went out one by one.
     """
 
     __module__ = "wasqlite"
@@ -49,40 +58,49 @@ class Cursor:
         "_batch_rows",
         "_changes",
         "_closed",
+        "_columns",
         "_connection",
-        "_description",
         "_failure",
         "_lastrowid",
+        "_lent",
         "_locked",
         "_next",
+        "_query",
         "_raw",
+        "_row_factory",
         "_rowcount",
         "_rows",
         "_unfinished",
-        "row_factory",
     )
 
-    _next: Row | None
-    _rows: Iterator[Row]
-    _description: Description | None
+    _next: Values | None
+    _rows: Iterator[Values]
+    _columns: Columns | None
 
     def __init__(self, connection: Connection, /) -> None:
-        if not isinstance(connection, _connection_class()):
+        if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
+        self._reset(connection)
+        connection._check()
+
+    def _reset(self, connection: Connection) -> None:
+        """The state of a new cursor."""
         self._connection: Connection = connection
         self._locked = False
         self._closed = False
         self._arraysize = 1
-        self._description = None
+        self._columns = None
         self._rowcount = -1
         self._lastrowid: int | None = None
-        self.row_factory: Any = None
+        self._row_factory: Any = None
+        self._lent: tuple[list[Values], Iterator[Values]] | None = None
         self._unfinished: Unfinished | None = None
         self._failure: Failure | None = None
+        self._query: Query | None = None
         self._changes = -1
         self._raw = False
         self._next = None
-        connection._check()
+        self._rows = _NO_MORE
 
     if not TYPE_CHECKING:
 
@@ -103,8 +121,14 @@ class Cursor:
         if database is None or connection._thread not in (None, get_ident()):
             database = connection._check()
         if self._locked:
-            raise ProgrammingError("Recursive use of cursors not allowed.")
+            self._check_lent()
         return database
+
+    def _check_lent(self) -> None:
+        """The cursor is at work: it may be used if that is a row factory's."""
+        if self._lent is None:
+            raise ProgrammingError("Recursive use of cursors not allowed.")
+        self._take_back()
 
     def _drop(self) -> None:
         """Forget the result, and reset the statement if it is not finished."""
@@ -121,23 +145,49 @@ class Cursor:
         """Executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {row_values.type_name(sql)}")
-        database = self._check()
+        connection = self._connection
+        database = connection._database
+        if self._closed or self._locked or database is None or connection._thread != get_ident():
+            database = self._check()
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
             with database.lock:
-                query = self._begin(database, sql)
-                self._rowcount = 0 if query.is_dml else -1
+                self._columns = self._next = self._failure = None
+                if self._unfinished is not None:
+                    self._drop()
+                query = connection._cache.get(sql)
+                if query.statement.active:
+                    query = self._another(database, sql, query)
                 if query.is_dml:
-                    self._connection._begin_for(database, True)
+                    self._rowcount = 0
+                    if database.autocommit:
+                        connection._begin_for(database, True)
+                else:
+                    self._rowcount = -1
+                if query.quick and type(parameters) is tuple and connection.text_factory is str:
+                    outcome = query.statement.quick(parameters)
+                    if outcome is not None:
+                        rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
+                        if rc != SQLITE_DONE or rows > 1 or reprepared != query.reprepared:
+                            self._keep_outcome(query)
+                        elif rows == 0:
+                            self._columns = query.columns
+                            self._query = query
+                            if query.is_dml:
+                                self._rowcount = changes
+                        elif query.is_dml or not self._take_record(query, kinds):
+                            self._keep_outcome(query)
+                        return self
                 data = packed(query, parameters)
                 if query.attaches:
-                    self._connection._check_attach(database, sql, parameters)
+                    connection._check_attach(database, sql, parameters)
                 if query.statement.handle:
                     status = self._run(query, data)
                     self._lastrowid = status.last_rowid
                     if query.is_dml and self._next is None:
                         self._rowcount = status.changes
+                    query.note_use()
         except BridgeError as error:
             self._rowcount = -1
             raise_unusable(error)
@@ -150,29 +200,55 @@ class Cursor:
 
     def _begin(self, database: Database, sql: str) -> Query:
         """Forget the last result, and find or compile the next statement."""
-        self._description = self._next = self._failure = None
+        self._columns = self._next = self._failure = None
         if self._unfinished is not None:
             self._drop()
-        cache = self._connection._cache
-        query = cache.get(sql)
-        if query.statement.active:
-            # Perhaps only because the cursor that used it was dropped.
-            database.settle()
-            if query.statement.active:
-                return cache.private(sql)
-        return query
+        query = self._connection._cache.get(sql)
+        return self._another(database, sql, query) if query.statement.active else query
+
+    def _another(self, database: Database, sql: str, query: Query) -> Query:
+        """The statement in the cache is in use, though perhaps only because the cursor that used it was dropped."""
+        database.settle()
+        return self._connection._cache.private(sql) if query.statement.active else query
+
+    def _take_record(self, query: Query, kinds: int) -> bool:
+        """Keep the only row that ``Statement.quick`` left behind; False if it needs the general way."""
+        if not kinds:
+            return False
+        try:
+            self._next = query.statement.record(kinds)
+        except UnicodeDecodeError:
+            return False
+        self._columns = query.columns
+        self._query = query
+        self._rows = _NO_MORE
+        self._raw = False
+        self._changes = -1
+        return True
+
+    def _keep_outcome(self, query: Query) -> None:
+        """Keep what ``Statement.quick`` left behind, in the general way."""
+        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        if query.is_dml and self._next is None:
+            self._rowcount = status.changes
 
     def _run(self, query: Query, data: bytes) -> Status:
         """Execute a statement with packed parameters, and keep its first rows."""
         statement = query.statement
-        status, columns, raw, failure = statement.execute(
-            data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, self._connection.text_factory is not str
-        )
+        raw = self._connection.text_factory is not str
+        return self._keep(query, *statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw))
+
+    def _keep(
+        self, query: Query, status: Status, columns: Sequence[Column], raw: bool, failure: Failure | None
+    ) -> Status:
+        """Keep the first rows of a statement that was executed."""
+        statement = query.statement
         if failure is not None and not columns:
             raise from_failure(failure)
         if status.reprepared != query.reprepared:
             query.describe_again()
-        self._description = query.description
+        self._columns = query.columns
+        self._query = query
         self._failure = failure
         if status.rc == SQLITE_ROW:
             self._unfinished = Unfinished(statement)
@@ -272,7 +348,7 @@ class Cursor:
             )
         except BaseException as error:
             self._unfinished = None
-            self._failure = _LOST  # what comes after the rows that are here must not look like the end
+            self._failure = LOST  # what comes after the rows that are here must not look like the end
             unfinished.release_quietly()
             if isinstance(error, BridgeError):
                 raise_unusable(error)
@@ -319,18 +395,107 @@ class Cursor:
         if self._raw or connection.text_factory is not str:
             row = self._converted(row)
         self._advance()
-        factory = self.row_factory
-        return row if factory is None else factory(self, row)
+        factory = self._row_factory
+        if factory is None:
+            return row
+        if factory is Row:
+            assert self._columns is not None
+            made = new_row(Row)
+            made._columns = self._columns
+            made._values = row
+            return made
+        try:
+            return factory(self, row)
+        except TypeError:
+            refusal = explain_refusal(factory)
+            if refusal is None:
+                raise
+            raise refusal from None
 
-    def _converted(self, row: Row) -> Row:
+    def _converted(self, row: Values) -> Values:
         self._locked = True
         try:
-            return row_values.convert(row, self._connection.text_factory, self._description)
+            return row_values.convert(row, self._connection.text_factory, self._columns)
         finally:
             self._locked = False
 
+    def _take(self, wanted: int | None) -> list[Any]:
+        """Rows of the batch as they go out: all, or at most ``wanted``, but one at least."""
+        factory = self._row_factory
+        made_in_bulk = factory is None or factory is Row
+        # A RETURNING clause: the row count, which a factory may look at, changes with the last row only.
+        if wanted == 1 or (not made_in_bulk and self._changes >= 0):
+            return [Cursor.__next__(self)]
+        assert self._next is not None
+        found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
+        rows = self._converted_rows(found) if self._raw or self._connection.text_factory is not str else found
+        if not made_in_bulk:
+            # The last row of a batch goes out one by one, after the next batch has been fetched.
+            following = None if wanted is None else next(self._rows, None)
+            self._next = found.pop() if following is None else following
+            return self._lend(factory, found, rows[: len(found)]) if found else [Cursor.__next__(self)]
+        if wanted is None and self._unfinished is not None:
+            self._refill(ALL_ROWS, FETCHALL_BYTES)
+        else:
+            self._advance(wanted or 0)
+        if factory is None:
+            return rows
+        assert self._columns is not None
+        return named_rows(self._columns, rows)
+
+    def _converted_rows(self, found: list[Values]) -> list[Values]:
+        """The rows after conversion; if that fails, the row that it failed for is the next one to be fetched."""
+        converted: list[Values] = []
+        try:
+            converted.extend(map(self._converted, found))
+        except BaseException:
+            rest = found[len(converted) :]
+            self._next = rest[0]
+            self._rows = iter([*rest[1:], *self._rows])
+            raise
+        return converted
+
+    def _lend(self, factory: Any, found: list[Values], rows: list[Values]) -> list[Any]:
+        """What the factory makes of rows that have been taken: one call a row. ``found`` is what they came from."""
+        iterator = iter(rows)
+        self._lent = found, iterator
+        self._locked = True
+        try:
+            made = list(map(factory, repeat(self), iterator))
+        except BaseException as error:
+            if self._lent is not None:
+                self._take_back()
+            refusal = explain_refusal(factory) if isinstance(error, TypeError) else None
+            if refusal is None:
+                raise
+            raise refusal from None
+        if self._lent is not None:
+            self._lent = None
+            self._locked = False
+        return made
+
+    def _take_back(self) -> None:
+        """Put the rows that the factory has not seen yet before the next one."""
+        assert self._lent is not None and self._next is not None
+        found, iterator = self._lent
+        self._lent = None
+        self._locked = False
+        unseen = sum(1 for _ in iterator)  # and so the loop over them ends
+        if unseen:
+            first, *rest = found[-unseen:]
+            self._rows = iter([*rest, self._next, *self._rows])
+            self._next = first
+
     def fetchone(self) -> Any:
         """Fetches one row from the resultset."""
+        connection = self._connection
+        if self._rows is _NO_MORE and self._row_factory is None and connection.text_factory is str:
+            # What a look-up left: its only row, or nothing any more.
+            if self._locked or self._closed or connection._database is None or connection._thread != get_ident():
+                self._check()
+            row, self._next = self._next, None
+            if row is not None:
+                return row
         try:
             return Cursor.__next__(self)
         except StopIteration:
@@ -346,12 +511,8 @@ class Cursor:
                 if not fetched:
                     self._end()
                 break
-            if self._plain():
-                fetched.append(self._next)
-                fetched.extend(islice(self._rows, missing - 1))
-                self._advance(missing)
-            else:
-                fetched.append(Cursor.__next__(self))
+            fetched += self._take(missing)
+            self._check()
         return fetched
 
     def fetchall(self) -> list[Any]:
@@ -359,7 +520,8 @@ class Cursor:
         self._check()
         fetched: list[Any] = []
         while self._next is not None:
-            if self._plain():
+            if self._row_factory is None and not self._raw and self._connection.text_factory is str:
+                # As _take() does, 1 us faster.
                 fetched.append(self._next)
                 fetched.extend(self._rows)
                 if self._unfinished is not None:
@@ -367,20 +529,47 @@ class Cursor:
                 else:
                     self._advance()
             else:
-                fetched.append(Cursor.__next__(self))
+                fetched += self._take(None)
+                self._check()
         self._end()
         return fetched
 
-    def _plain(self) -> bool:
-        """Whether the rows of the batch go out as they are."""
-        return self.row_factory is None and not self._raw and self._connection.text_factory is str
+    def fetch_numpy(self, *, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Fetches all rows from the resultset as one numpy array per column, by the columns' names.
+
+        A column with NULLs is a masked array. See docs/columnar.md; needs ``wasqlite[numpy]``.
+        """
+        from wasqlite.columnar import arrays
+
+        return arrays.fetch(self, types)
+
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
+        from wasqlite.columnar import arrays
+
+        return arrays.Batches(self, rows, types)
+
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+        """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
+
+        See docs/columnar.md; needs ``wasqlite[arrow]``.
+        """
+        from wasqlite.columnar.arrow import results
+
+        return results.fetch(self, types)
+
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+        """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
+        from wasqlite.columnar.arrow import results
+
+        return results.ArrowStream(self, rows, types)
 
     # -- the rest ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Closes the cursor."""
         if self._locked:
-            raise ProgrammingError("Recursive use of cursors not allowed.")
+            self._check_lent()
         self._connection._check()
         try:
             self._drop()
@@ -402,7 +591,8 @@ class Cursor:
     @property
     def description(self) -> Description | None:
         """The names of the result columns, each with six times None; None if there are none."""
-        return self._description
+        columns = self._columns
+        return None if columns is None else columns.description
 
     @property
     def rowcount(self) -> int:
@@ -415,6 +605,17 @@ class Cursor:
         return self._lastrowid
 
     @property
+    def row_factory(self) -> Any:
+        """None for tuples, or what is called with the cursor and the tuple to make the row."""
+        return self._row_factory
+
+    @row_factory.setter
+    def row_factory(self, factory: Any) -> None:
+        if self._lent is not None:
+            self._take_back()
+        self._row_factory = factory
+
+    @property
     def arraysize(self) -> int:
         """How many rows ``fetchmany`` returns."""
         return self._arraysize
@@ -424,7 +625,10 @@ class Cursor:
         self._arraysize = row_values.row_count(size)
 
 
-def _connection_class() -> type:
-    from wasqlite.connection import Connection
+_connection_classes: tuple[type, ...] = ()
 
-    return Connection
+
+def register_connection(connection: type) -> None:
+    """Tell what cursors belong to; called once, by the module that cannot be imported from here."""
+    global _connection_classes
+    _connection_classes = (connection,)

@@ -11,33 +11,38 @@ from wasqlite.capi.status import Failure
 from wasqlite.exceptions import OperationalError
 
 if TYPE_CHECKING:
-    from wasqlite.statement_cache import Description
+    from wasqlite.columns import Columns
 
 MISUSE = Failure(SQLITE_MISUSE, "bad parameter or other API misuse")
 
 _UINT32_MAX = 0xFFFF_FFFF
 
 
-def convert(row: tuple[Any, ...], factory: Any, description: Description | None) -> tuple[Any, ...]:
+def convert(row: tuple[Any, ...], factory: Any, columns: Columns | None) -> tuple[Any, ...]:
     """The row with its text as ``factory`` makes it of the bytes; with ``str``, text that is not UTF-8 is an error."""
     return tuple(
-        _text(value, factory, description, index) if type(value) in (str, RawText) else value
+        _text(value, factory, columns, index) if type(value) in (str, RawText) else value
         for index, value in enumerate(row)
     )
 
 
-def _text(value: str | RawText, factory: Any, description: Description | None, index: int) -> Any:
+def _text(value: str | RawText, factory: Any, columns: Columns | None, index: int) -> Any:
     if factory is str:
         if isinstance(value, str):
             return value
         try:
             return value.decode()
         except UnicodeDecodeError:
-            name = description[index][0] if description else ""
-            text = value.partition(b"\0")[0].decode("ascii", "replace")
-            raise OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'") from None
+            name = columns.description[index][0] if columns is not None and columns.description else ""
+            raise undecodable(value, name) from None
     data = value.encode() if isinstance(value, str) else bytes(value)
     return data if factory is bytes else factory(data)
+
+
+def undecodable(value: bytes, name: str) -> OperationalError:
+    """The error for text that is not UTF-8, in the column ``name``."""
+    text = value.partition(b"\0")[0].decode("ascii", "replace")
+    return OperationalError(f"Could not decode to UTF-8 column '{name}' with text '{text}'")
 
 
 def row_count(size: Any) -> int:

@@ -7,34 +7,53 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wasqlite import sqltext
+from wasqlite.columns import Columns
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
 
-Description = tuple[tuple[str, None, None, None, None, None, None], ...]
-
 
 class Query:
     """A statement with what the driver knows about it."""
 
-    __slots__ = ("_names", "attaches", "description", "has_names", "is_dml", "parameters", "reprepared", "statement")
+    __slots__ = (
+        "_names",
+        "attaches",
+        "columns",
+        "has_names",
+        "is_dml",
+        "parameters",
+        "quick",
+        "reprepared",
+        "statement",
+        "used",
+    )
 
     def __init__(self, statement: Statement, sql: str) -> None:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
         self.attaches = sqltext.is_attach(sql)
-        self.description = _describe(statement.names)
+        self.columns = _describe(statement.names)
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters
         self.has_names = sqltext.may_name_parameters(sql)
         """Whether some parameter may have a name or a number."""
         self._names: list[str | None] | None = None
+        self.used = False
+        self.quick = False
+        """Whether ``Statement.quick`` can be tried."""
+
+    def note_use(self) -> None:
+        """The second execution makes ready for many more."""
+        if self.used and not self.has_names and not self.attaches:
+            self.quick = self.statement.prepare_quick()
+        self.used = True
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""
-        self.description = _describe(self.statement.column_names())
+        self.columns = _describe(self.statement.column_names())
         self.reprepared = self.statement.reprepared
 
     def parameter_names(self) -> list[str | None]:
@@ -45,8 +64,8 @@ class Query:
         return self._names
 
 
-def _describe(names: list[str]) -> Description | None:
-    return tuple((name, None, None, None, None, None, None) for name in names) or None
+def _describe(names: list[str]) -> Columns | None:
+    return Columns(tuple((name, None, None, None, None, None, None) for name in names)) if names else None
 
 
 class StatementCache:

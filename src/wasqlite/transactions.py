@@ -19,7 +19,7 @@ def isolation_level(value: Any) -> str | None:
     value.encode()
     if "\0" in value:
         raise ValueError("embedded null character")
-    level = value.upper() if value.isascii() else value
+    level = str.upper(value) if value.isascii() else value
     if level not in _LEVELS:
         raise ValueError("isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'")
     return level

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -243,3 +244,28 @@ def test_bridge_errors_have_one_root():
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 5
     assert all(issubclass(c, BridgeError) for c in classes)
+
+
+CHECKED = """
+from wasqlite.bridge import Library
+library = Library.from_wat(
+    '(module (memory (export "memory") 1) (global (export "__stack_pointer") (mut i32) (i32.const 8))'
+    ' (func (export "trap") unreachable))'
+)
+for _ in range(20):
+    instance = library.open()
+    try:
+        instance.function("trap")()
+    except Exception:
+        pass
+    instance.close()
+print("done")
+"""
+
+
+def test_no_struct_is_too_small_for_what_wasmtime_writes_into_it():
+    # The debug allocator puts guard bytes behind every block and looks at them when it is freed.
+    environment = {**os.environ, "PYTHONMALLOC": "debug"}
+    command = [sys.executable, "-X", "faulthandler", "-c", CHECKED]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("done\n", "")

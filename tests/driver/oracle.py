@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import wasqlite
 
 Case = Callable[["Subject"], Any]
 
@@ -75,14 +78,6 @@ class Subject:
             connection.close()
 
 
-def seen_warnings(caught: list[warnings.WarningMessage]) -> list[tuple[str, str, str]]:
-    return [
-        (w.category.__name__, str(w.message), Path(w.filename).name)
-        for w in caught
-        if not issubclass(w.category, ResourceWarning) and "default" not in str(w.message)
-    ]
-
-
 def observe(module: ModuleType, case: Case, folder: Path) -> dict[str, Any]:
     """The outcome of a case, the state after it, and whether the connection still works."""
     folder.mkdir()
@@ -94,3 +89,23 @@ def observe(module: ModuleType, case: Case, folder: Path) -> dict[str, Any]:
         return seen
     finally:
         subject.close()
+
+
+def seen_warnings(caught: list[warnings.WarningMessage]) -> list[tuple[str, str, str]]:
+    """What was warned of, and in which file."""
+    return [
+        (w.category.__name__, str(w.message), Path(w.filename).name)
+        for w in caught
+        if not issubclass(w.category, ResourceWarning)
+    ]
+
+
+def both(case: Case, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the case gives with the standard library's module and with ours, warnings included."""
+    seen = []
+    for module in (sqlite3, wasqlite):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            outcome = observe(module, case, folder / module.__name__)
+        seen.append({**outcome, "warnings": seen_warnings(caught)})
+    return seen[0], seen[1]

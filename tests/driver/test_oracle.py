@@ -5,9 +5,7 @@ The few accepted differences are in ``DIFFERENCES``, each with its reason and wi
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,9 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases_files
 import cases_statements
 import cases_values
-from oracle import observe, seen_warnings
-
-import wasqlite
+from oracle import both
 
 CASES = {**cases_values.CASES, **cases_statements.CASES, **cases_files.CASES}
 ANY: Any = mock.ANY
@@ -69,18 +65,12 @@ DIFFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_the_stdlib(name: str, tmp_path: Path) -> None:
-    seen = {}
-    for module in (sqlite3, wasqlite):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            seen[module.__name__] = observe(module, CASES[name], tmp_path / module.__name__)
-        seen[module.__name__]["warnings"] = seen_warnings(caught)
-    expected = dict(seen["sqlite3"])
+    expected, seen = both(CASES[name], tmp_path)
     if name in DIFFERENCES:
         reason, differing = DIFFERENCES[name]
-        assert seen["wasqlite"] != expected, f"no longer different: {reason}"
+        assert seen != expected, f"no longer different: {reason}"
         expected.update(differing)
-    assert seen["wasqlite"] == expected
+    assert seen == expected
 
 
 def test_enough_cases() -> None:

@@ -7,6 +7,7 @@ what was committed, seen by a fresh connection and by native SQLite; the connect
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -275,7 +277,7 @@ def sweep(
     try:
         for workload in WORKLOADS:
             for mode in workload.modes():
-                if mode not in modes or name not in workload.name:
+                if mode not in modes or name not in ("", workload.name):
                     continue
                 part = folder / f"{workload.name}-{mode}".replace(" ", "-")
                 part.mkdir()
@@ -299,6 +301,40 @@ def sweep(
     return total, wrong
 
 
+Job = tuple[str, str, str, int]
+"""Workload, journal mode, kind of fault, every n-th operation."""
+
+
+def run_job(job: Job) -> tuple[Counter[str], list[str]]:
+    """A part of the sweep, in a process of its own."""
+    workload, mode, kind, every = job
+    with scratch() as folder:
+        return sweep(folder, every, [mode], workload, kind, verbose=False)
+
+
+def sweep_in_parallel(jobs: list[Job], processes: int) -> tuple[Counter[str], list[str]]:
+    """The same as ``sweep``, by several processes: SQLite waits for locks more than it works."""
+    total: Counter[str] = Counter()
+    wrong: list[str] = []
+    parts = Counter(job[:2] for job in jobs)
+    faults: Counter[tuple[str, str]] = Counter()
+    # Spawned: a forked child could use no connection of its parent's, and has no business with its threads.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(run_job, job): job[:2] for job in jobs}
+        for done in as_completed(futures):
+            outcomes, lines = done.result()
+            total += outcomes
+            wrong += lines
+            part = futures[done]
+            parts[part] -= 1
+            faults[part] += outcomes.total() - outcomes["not reached"]
+            for line in lines[:10]:
+                print("   ", line, flush=True)
+            if not parts[part]:
+                print(f"{part[0]:24} {part[1]:9} {faults[part]:6} faults", flush=True)
+    return total, wrong
+
+
 def main() -> int:
     """The full sweep."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -306,10 +342,20 @@ def main() -> int:
     parser.add_argument("--mode", action="append", help="only this journal mode")
     parser.add_argument("--kind", help="only faults of this kind")
     parser.add_argument("--workload", default="", help="only workloads whose name contains this")
+    parser.add_argument("--jobs", type=int, default=4 * (os.cpu_count() or 1), help="processes that share the work")
     given = parser.parse_args()
     begin = time.monotonic()
-    with scratch() as folder:
-        total, wrong = sweep(folder, given.every, given.mode or MODES, given.workload, given.kind)
+    modes = given.mode or MODES
+    kinds = sorted({kind for kind, _ in KINDS if given.kind in (None, kind)})
+    jobs = [
+        (workload.name, mode, kind, given.every)
+        for workload in WORKLOADS
+        if given.workload in workload.name
+        for mode in workload.modes()
+        if mode in modes
+        for kind in kinds
+    ]
+    total, wrong = sweep_in_parallel(jobs, given.jobs)
     print(f"\n{total.total() - total['not reached']} faults in {time.monotonic() - begin:.0f} s")
     for outcome, count in sorted(total.items()):
         print(f"{count:8} {outcome}")

@@ -57,9 +57,9 @@ class Extern(Structure):
 
 
 class Value(Structure):
-    """``wasmtime_val_t``: a kind and a 16-byte union."""
+    """``wasmtime_val_t``: a kind and a 24-byte union. wasmtime writes all of it, whatever the kind."""
 
-    _fields_ = (("kind", c_uint8), ("bits", c_int64), ("rest", c_int64))
+    _fields_ = (("kind", c_uint8), ("bits", c_int64), ("rest", c_int64 * 2))
     kind: int
     bits: int
 
@@ -92,6 +92,9 @@ class Api:
         call = (p, p, p, c_size_t, p)
         self.call_releasing: Call = bind("wasmtime_func_call_unchecked", p, *call, owner=library)
         self.call_holding: Call = bind("wasmtime_func_call_unchecked", p, *call)
+        # Without argument types ctypes takes its own objects as they are: for calls whose arguments never change.
+        self.call_prepared: Any = library["wasmtime_func_call_unchecked"]
+        self.call_prepared.restype = p
 
         self.config_new = bind("wasm_config_new", p)
         self.config_parallel_compilation = bind("wasmtime_config_parallel_compilation_set", None, p, c_bool)

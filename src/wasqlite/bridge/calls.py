@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from wasqlite.bridge._wasmtime import FUNC
+from wasqlite.bridge._wasmtime import FUNC, Extern
 from wasqlite.bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -72,18 +72,82 @@ def _code(params: str, result: str) -> CodeType:
     return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
 
 
-def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
-    """The closure that calls ``name``. It keeps the instance alive."""
+_PREPARED = """
+def call():
+    if state.dead is not None or state.depth:
+        unprepared()
+    state.depth = 1
+    try:
+        error = invoke()
+    except BaseException as exception:
+        interrupted(exception, traps, None)
+        raise
+    finally:
+        state.depth = 0
+        state.reentrant = False
+    if error is not None or traps[0] or parked:
+        failed(error, traps, None)
+"""
+_PREPARED_CODE = compile(_PREPARED, "<wasqlite prepared call>", "exec")
+
+
+def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
+    """The closure that calls ``name``, a function without result, with fixed integers. It keeps the instance alive."""
+    extern, (params, result) = _find(instance, name)
+    if result or len(params) != len(arguments) or set(params) > {"i", "I"}:
+        raise BridgeError(f"{name} cannot be prepared with {len(arguments)} integers: its type is ({params}, {result})")
+    slots = (ctypes.c_int64 * (2 * max(len(arguments), 1)))()
+    for index, argument in enumerate(arguments):
+        slots[2 * index] = argument
+    traps = (ctypes.c_void_p * 1)()
+
+    def unprepared() -> None:
+        if instance.state.dead is not None:
+            instance.refuse()
+        raise BridgeError(f"{name}: a prepared call is an outermost call; from inside a callback use function()")
+
+    namespace: dict[str, Any] = {
+        "state": instance.state,
+        "parked": instance.parked,
+        "failed": instance.failed,
+        "interrupted": instance.interrupted,
+        "unprepared": unprepared,
+        "traps": traps,
+        "extern": extern,  # owns what its address points at
+        "slots": slots,
+        "invoke": partial(
+            instance._api.call_prepared,
+            ctypes.c_void_p(instance._context),
+            ctypes.c_void_p(extern.address),
+            ctypes.c_void_p(ctypes.addressof(slots)),
+            ctypes.c_size_t(len(arguments)),
+            ctypes.c_void_p(ctypes.addressof(traps)),
+        ),
+    }
+    exec(_PREPARED_CODE, namespace)
+    call: Callable[[], None] = namespace.pop("call")
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
+    """An exported function that can be called, and its signature."""
     if instance.state.dead is not None:
         instance.refuse()
-    api = instance._api
-    extern = api.export(instance._context, instance._instance, name, FUNC)
+    extern = instance._api.export(instance._context, instance._instance, name, FUNC)
     signature = instance.exports.get(name)
     if extern is None or signature is None:
         raise BridgeError(f"{instance.name} exports no function {name}")
     params, result = signature
     if "?" in params + result or len(result) > 1:
         raise BridgeError(f"{name} has a type that cannot be called: {signature}")
+    return extern, signature
+
+
+def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
+    """The closure that calls ``name``. It keeps the instance alive."""
+    api = instance._api
+    extern, (params, result) = _find(instance, name)
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
     traps = (ctypes.c_void_p * 1)()

@@ -156,6 +156,14 @@ class Instance:
         """
         return calls.bind(self, name, hold_gil=hold_gil)
 
+    def prepare(self, name: str, *arguments: int) -> Callable[[], None]:
+        """A closure that calls an exported function without result, always with these integers.
+
+        For what is called very often: 0.5 us where ``function`` takes 1.0 (CPython 3.11). The caller holds ``lock``
+        and makes no such call from inside a callback.
+        """
+        return calls.prepare(self, name, arguments)
+
     def arena(self) -> Arena:
         """Scratch memory of the guest's heap, freed when the ``with`` block ends."""
         return Arena(self)

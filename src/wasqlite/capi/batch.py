@@ -7,7 +7,7 @@ raises ``CorruptBatch``. Nothing that it returns refers to guest memory.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
@@ -47,10 +47,65 @@ def decode(view: memoryview, address: int, columns: int, rows: int, *, raw: bool
     if rows == 1 and not raw:
         return _single(view, address, columns)
     limit = len(view)
+    return [_column(view, limit, rows, raw, *descriptor) for descriptor in _descriptors(view, limit, address, columns)]
+
+
+class GuestColumn:
+    """One column of a batch as it lies in guest memory, for immediate use: copy what is to be kept.
+
+    That the buffers lie inside of guest memory was checked, what is in them was not.
+    """
+
+    __slots__ = ("_descriptor", "_limit", "_rows", "_view", "flags", "seen")
+
+    def __init__(self, view: memoryview, limit: int, rows: int, descriptor: tuple[int, ...]) -> None:
+        self.seen, self.flags, tags, slots, payload, size, nulls, null_count = descriptor
+        if max(tags + rows, slots + 8 * rows, payload + size, nulls + 4 * null_count) > limit or self.seen & ~_SEEN_ANY:
+            raise CorruptBatch("a column lies outside guest memory")
+        self._view = view
+        self._limit = limit
+        self._rows = rows
+        self._descriptor = descriptor
+
+    @property
+    def slots(self) -> memoryview:
+        """8 bytes for each row: int64, float64, or the length of text and blobs."""
+        address = self._descriptor[3]
+        return self._view[address : address + 8 * self._rows]
+
+    @property
+    def tags(self) -> memoryview:
+        """The storage class of each row, a byte."""
+        address = self._descriptor[2]
+        return self._view[address : address + self._rows]
+
+    @property
+    def payload(self) -> memoryview:
+        """The bytes of text and blobs."""
+        address, size = self._descriptor[4:6]
+        return self._view[address : address + size]
+
+    @property
+    def nulls(self) -> memoryview:
+        """The row numbers that are NULL, 4 bytes each."""
+        address, count = self._descriptor[6:8]
+        return self._view[address : address + 4 * count]
+
+    def values(self, *, raw: bool = False) -> Column:
+        """Decoded as by ``decode``; not for packed batches."""
+        return _column(self._view, self._limit, self._rows, raw, *self._descriptor)
+
+
+def guest_columns(view: memoryview, address: int, columns: int, rows: int) -> list[GuestColumn]:
+    """The columns of a batch where they are."""
+    limit = len(view)
+    return [GuestColumn(view, limit, rows, found) for found in _descriptors(view, limit, address, columns)]
+
+
+def _descriptors(view: memoryview, limit: int, address: int, columns: int) -> Iterator[tuple[Any, ...]]:
     if address + _SIZE * columns > limit:
         raise CorruptBatch(f"descriptors of {columns} columns at {address:#x} lie outside guest memory")
-    descriptors = DESCRIPTOR.iter_unpack(view[address : address + _SIZE * columns])
-    return [_column(view, limit, rows, raw, *descriptor) for descriptor in descriptors]
+    return DESCRIPTOR.iter_unpack(view[address : address + _SIZE * columns])
 
 
 def _single(view: memoryview, address: int, columns: int) -> list[Column]:

@@ -19,6 +19,7 @@ from wasqlite.capi.constants import (
 )
 from wasqlite.capi.library import library
 from wasqlite.capi.progress import Interrupt
+from wasqlite.capi.quick import INPUT_AT, RECORD_AT
 from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
 from wasqlite.capi.statement import Statement
 from wasqlite.capi.status import WAL_DATABASE, Failure, Status
@@ -40,22 +41,26 @@ class Database:
         "_handle",
         "_state",
         "_statements",
+        "_status",
+        "autocommit",
         "call_execute",
         "call_execute_many",
         "call_fetch",
         "call_prepare",
         "closed",
         "dropped",
+        "fresh",
+        "input_at",
         "instance",
         "interrupt",
         "lock",
         "memory",
         "progress",
         "put",
+        "record_at",
         "reserve",
         "sandbox",
         "sql_length",
-        "status",
         "status_at",
     )
 
@@ -82,7 +87,9 @@ class Database:
         self.call_execute_many = function("wsq_execute_many")
         self.call_fetch = function("wsq_fetch")
         self.status_at: int = function("wsq_status", hold_gil=True)()
-        self.status: Status = status.read(self.memory.view, self.status_at)
+        self.record_at, self.input_at = self.status_at + RECORD_AT, self.status_at + INPUT_AT
+        self.take_status(status.read(self.memory.view, self.status_at))
+        self.autocommit = 1
         self.sql_length = 0
 
     def __del__(self) -> None:
@@ -101,9 +108,23 @@ class Database:
 
     # -- input and output --------------------------------------------------------------------------------------
 
+    def take_status(self, found: Status) -> Status:
+        """Remember what a call of this database left behind."""
+        self._status = found
+        self.autocommit = found.autocommit
+        self.fresh = True
+        return found
+
+    @property
+    def status(self) -> Status:
+        """The status of the last call. ``Statement.quick`` leaves it in the guest until somebody asks."""
+        if not self.fresh:
+            self.take_status(status.read(self.memory.view, self.status_at))
+        return self._status
+
     def finish(self) -> tuple[Status, Failure | None]:
         """Read what the call that just returned left behind. Hold the lock."""
-        self.status = found = status.read(self.memory.view, self.status_at)
+        found = self.take_status(status.read(self.memory.view, self.status_at))
         return found, None if found.rc in _SUCCESS else self.failure(found)
 
     def failure(self, found: Status) -> Failure:
@@ -120,6 +141,16 @@ class Database:
             self.sandbox.cause(code, found.system_errno),
             raised,
         )
+
+    def run(self, name: str, *arguments: int) -> tuple[Status, Failure | None]:
+        """Call a function that may wait or run long, and read what it left behind. Hold the lock."""
+        self.begin()
+        outer, self.progress.running = self.progress.running, self.interrupt
+        try:
+            self.function(name)(*arguments)
+        finally:
+            self.progress.running = outer
+        return self.finish()
 
     def callbacks(self) -> Callbacks:
         """Where functions and hooks are registered. Hold the lock."""
@@ -265,13 +296,7 @@ class Database:
                 if self.dropped:
                     self.drain()
                 address = self.put(sql[start:] + b"\0")
-                self.begin()
-                outer, self.progress.running = self.progress.running, self.interrupt
-                try:
-                    self.function("wsq_script")(self._handle, address, len(sql) - start)
-                finally:
-                    self.progress.running = outer
-                found, failure = self.finish()
+                found, failure = self.run("wsq_script", self._handle, address, len(sql) - start)
                 if failure is None or (since := self.wait_turn(failure, since)) is None:
                     return found, failure
                 if found.tail:

@@ -38,13 +38,17 @@ class HostSide(Protocol):
 
 
 class Handle:
-    """A ``sqlite3*`` and its ``sqlite3_stmt*``; it outlives a dropped ``Database`` until the guest closes it."""
+    """A ``sqlite3*`` with its ``sqlite3_stmt*`` and ``sqlite3_blob*``.
 
-    __slots__ = ("address", "database", "statements")
+    It outlives a dropped ``Database`` until the guest closes it.
+    """
+
+    __slots__ = ("address", "blobs", "database", "statements")
 
     def __init__(self, database: Database) -> None:
         self.address = 0
         self.statements: set[int] = set()
+        self.blobs: set[int] = set()
         self.database = weakref.ref(database)
 
 
@@ -73,8 +77,9 @@ if hasattr(os, "register_at_fork"):
 class Sandbox:
     """Owns the instance and everything in it; its databases own the sandbox.
 
-    Finalisers never enter the guest: they append to ``dropped`` a statement's handle with the ``Handle`` that it
-    belongs to, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection drains it.
+    Finalisers never enter the guest: they append to ``dropped`` the address of a statement or blob with the ``Handle``
+    that it belongs to, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection drains
+    it.
     """
 
     __slots__ = (
@@ -179,31 +184,47 @@ class Sandbox:
 
     def drain(self) -> None:
         """Finalize, reset and close what finalisers have queued, of all connections. Hold the lock."""
+        progress = self.progress
+        outer, progress.running = progress.running, progress.idle
+        try:
+            self._drain()
+        finally:
+            progress.running = outer
+
+    def _drain(self) -> None:
         dropped = self.dropped
         while dropped:
             item = dropped.popleft()
             if isinstance(item, tuple):
-                statement, handle = item
-                # Not there any more if its connection was closed; the address may be another statement's by now.
-                if statement in handle.statements:
-                    handle.statements.discard(statement)
-                    self.instance.function("wsq_finalize")(statement)
-                    database = handle.database()
-                    if database is not None:
-                        database.finish()
+                address, handle = item
+                # Not there any more if its connection was closed; the address may be another object's by now.
+                if address in handle.statements:
+                    handle.statements.discard(address)
+                    self.instance.function("wsq_finalize")(address)
+                elif address in handle.blobs:
+                    handle.blobs.discard(address)
+                    self.instance.function("wsq_blob_close")(handle.address, address)
+                else:
+                    continue
+                database = handle.database()
+                if database is not None:
+                    database.finish()
             elif isinstance(item, Handle):
                 self.close_handle(item)
             elif item.active == ACTIVE and not item.database.closed:
                 item.reset()
 
     def close_handle(self, handle: Handle) -> None:
-        """Finalize its statements, and close it. Hold the lock.
+        """Finalize its statements, close its blobs, and close it. Hold the lock.
 
         https://sqlite.org/c3ref/close.html
         """
+        self.progress.running = self.progress.idle
         finalize = self.instance.function("wsq_finalize")
         while handle.statements:
             finalize(handle.statements.pop())
+        while handle.blobs:
+            self.instance.function("wsq_blob_close")(handle.address, handle.blobs.pop())
         address, handle.address = handle.address, 0
         if address:
             self.instance.function("wsq_close")(address)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from struct import error as StructError
+from typing import TYPE_CHECKING, Any
 
-from wasqlite.capi.batch import Column, CorruptBatch, decode
+from wasqlite.capi.batch import Column, CorruptBatch, GuestColumn, decode, guest_columns
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
+from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
 from wasqlite.capi.sandbox import ACTIVE, RUNNING
 from wasqlite.capi.status import Failure, Status, read
 
@@ -20,6 +22,9 @@ Result = tuple[Status, Sequence[Column], bool, Failure | None]
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
 
+_OUTCOME = OUTCOME.unpack_from
+
+
 class Statement:
     """A prepared statement. Its handle is finalized by the database's next operation after the last reference is gone.
 
@@ -27,11 +32,27 @@ class Statement:
     ``RUNNING`` while it is being stepped: callbacks can see it, and must leave it alone.
     """
 
-    __slots__ = ("active", "database", "handle", "names", "parameters", "readonly", "reprepared")
+    __slots__ = (
+        "_kinds",
+        "_prepared",
+        "_put",
+        "_take",
+        "active",
+        "database",
+        "handle",
+        "names",
+        "parameters",
+        "readonly",
+        "reprepared",
+    )
 
     def __init__(self, database: Database, found: Status) -> None:
         self.database = database
         self.active = 0
+        self._prepared: Callable[[], None] | None = None
+        self._put: Put = refuse
+        self._kinds = 0
+        self._take: Take
         self.handle = found.stmt
         self.parameters = found.parameters
         self.readonly = bool(found.readonly)
@@ -68,7 +89,7 @@ class Statement:
     def _result(self, max_rows: int, raw: bool) -> Result:
         database = self.database
         view = database.memory.view
-        database.status = status = read(view, database.status_at)
+        status = database.take_status(read(view, database.status_at))
         rc = status.rc
         self.active = ACTIVE if rc == SQLITE_ROW else 0
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
@@ -117,6 +138,77 @@ class Statement:
                 if result[3] is None or (since := self._wait_turn(result[3], since)) is None:
                     return result
 
+    def prepare_quick(self) -> bool:
+        """Make ``quick`` possible, for a statement that is executed often, unless it cannot be. Hold the lock."""
+        database = self.database
+        if not self.handle or database.sandbox.shared or database.closed:
+            return False
+        if self._prepared is None:
+            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters)
+        return True
+
+    def quick(self, values: tuple[Any, ...]) -> tuple[int, int, int, int, int, int, int] | None:
+        """``execute`` for a few small values of exact types. None: not possible, and nothing has happened.
+
+        Else the fields of ``OUTCOME``; the row, if there is just one, is for ``takers`` at the database's ``record_at``
+        (kinds 0: it is for ``result``, as more rows and errors are). Hold the lock.
+        """
+        database = self.database
+        call = self._prepared
+        if call is None or database._state.depth:
+            return None
+        if database.dropped:
+            database.drain()
+        view = database.memory.view
+        try:
+            written = self._put(view, database.input_at, values)
+            if not written:
+                put = self._put = packers[tuple(map(type, values))] if len(values) == self.parameters else refuse
+                written = put(view, database.input_at, values)
+                if not written:
+                    return None
+        except StructError:
+            return None  # the general way tells what is wrong
+        interrupt = database.interrupt
+        interrupt.requested = 0
+        if interrupt.raised:
+            database.begin()
+        database.progress.running = interrupt  # the only one in this sandbox
+        self.active = RUNNING
+        try:
+            call()
+        except BaseException:
+            self._abandon()
+            raise
+        outcome = _OUTCOME(view, database.status_at)
+        database.autocommit = outcome[3]
+        database.fresh = False
+        self.active = 0
+        return outcome
+
+    def run(self) -> Failure | None:
+        """Execute a statement that has no parameters and returns no rows.
+
+        https://sqlite.org/c3ref/step.html
+        """
+        with self.database.lock:
+            outcome = self.quick(()) if self.prepare_quick() else None
+            if outcome is not None:
+                return None if outcome[0] == SQLITE_DONE else self._result(1, raw=False)[3]
+        return self.execute(b"", 0, 1, 0)[3]
+
+    def record(self, kinds: int) -> tuple[Any, ...]:
+        """The row that ``quick`` left behind; UnicodeDecodeError if a text is not UTF-8. Hold the lock."""
+        database = self.database
+        if kinds != self._kinds:
+            self._take = takers[kinds]
+            self._kinds = kinds
+        return self._take(database.memory.view, database.record_at)
+
+    def result(self, max_rows: int, raw: bool) -> Result:
+        """What ``quick`` left behind, in ``execute``'s form."""
+        return self._result(max_rows, raw)
+
     def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
         """Step on, for a further batch.
 
@@ -124,27 +216,56 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            if database.dropped:
-                database.drain()
-            if database.interrupt.requested:
-                # SQLite would see it at the next step of a statement that is under way; we look less often.
-                database.interrupt.requested = 0
-                self.reset()
+            if not self._step_on(database.call_fetch, max_rows, max_bytes):
                 return database.status, (), raw, _INTERRUPTED
-            progress = database.progress
-            outer = progress.running
-            progress.running = database.interrupt
-            if progress.running.raised:
-                database.begin()
-            self.active = RUNNING
-            try:
-                database.call_fetch(self.handle, max_rows, max_bytes)
-            except BaseException:
-                self._abandon()
-                raise
-            finally:
-                progress.running = outer
             return self._result(max_rows, raw)
+
+    def fetch_columns(
+        self, max_rows: int, max_bytes: int, take: Callable[[int, list[GuestColumn]], None], *, packed: bool
+    ) -> tuple[Status, Failure | None]:
+        """Step on, for a further batch, and let ``take`` copy its rows' columns out of guest memory.
+
+        ``packed``: nothing stands between the texts of a column. https://sqlite.org/c3ref/step.html
+        """
+        database = self.database
+        with database.lock:
+            call = database.function("wsq_fetch_packed") if packed else database.call_fetch
+            if not self._step_on(call, max_rows, max_bytes):
+                return database.status, _INTERRUPTED
+            status, failure = database.finish()
+            self.active = ACTIVE if status.rc == SQLITE_ROW else 0
+            if status.rows > max_rows:
+                raise CorruptBatch(f"a batch has {status.rows} rows where at most {max_rows} were asked for")
+            if status.rows:
+                database.memory.refresh()
+                view = database.memory.view
+                take(status.rows, guest_columns(view, status.batch, status.columns, status.rows))
+            return status, failure
+
+    def _step_on(self, call: Callable[..., int], max_rows: int, max_bytes: int) -> bool:
+        """Run one of the fetching functions. False: interrupted, and reset. Hold the lock."""
+        database = self.database
+        if database.dropped:
+            database.drain()
+        if database.interrupt.requested:
+            # SQLite would see it at the next step of a statement that is under way; we look less often.
+            database.interrupt.requested = 0
+            self.reset()
+            return False
+        progress = database.progress
+        outer = progress.running
+        progress.running = database.interrupt
+        if progress.running.raised:
+            database.begin()
+        self.active = RUNNING
+        try:
+            call(self.handle, max_rows, max_bytes)
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            progress.running = outer
+        return True
 
     def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
         """Bind, step to the end and reset for each row of an input batch; ``status.rows`` tells how many were done.
@@ -205,7 +326,12 @@ class Statement:
         database = self.database
         with database.lock:
             self.active = 0
-            database.function("wsq_reset")(self.handle)
+            progress = database.progress
+            outer, progress.running = progress.running, progress.idle
+            try:
+                database.function("wsq_reset")(self.handle)
+            finally:
+                progress.running = outer
             database.finish()
 
     def column_names(self) -> list[str]:
@@ -221,6 +347,20 @@ class Statement:
                 self.reprepared = found.reprepared
                 self.names = self._names(found) if found.columns else []
             return self.names
+
+    def declared_types(self) -> list[str | None]:
+        """The types of the result columns in the words of CREATE TABLE; None for expressions and columns without one.
+
+        https://sqlite.org/c3ref/column_decltype.html
+        """
+        database = self.database
+        with database.lock:
+            database.function("wsq_declared_types", hold_gil=True)(self.handle)
+            found, failure = database.finish()
+            if failure is not None or not found.rows:
+                return [None] * found.columns
+            texts = self._decode(found, 1, found.columns, raw=True)[0]
+            return [None if text is None else text.decode("utf-8", "replace") for text in texts]
 
     def parameter_names(self) -> list[str | None]:
         """The names of the parameters with their prefix; None for those without a name.

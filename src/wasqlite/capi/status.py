@@ -6,9 +6,8 @@ from struct import Struct
 from typing import NamedTuple
 
 # docs/abi.md, "Status block"; c-src/status.h asserts every offset.
-LAYOUT = Struct("<2i4qi5I2i3I2i2I")
-SIZE = 104
-ALIGNMENT_PADDING = SIZE - LAYOUT.size
+LAYOUT = Struct("<2i4qi5I2i3I2i3IQ")
+assert LAYOUT.size == 112
 
 WAL_DATABASE = 1
 """Bit of ``flags``: a database in WAL mode was met during the call, and the host has no shared memory."""
@@ -38,6 +37,8 @@ class Status(NamedTuple):
     readonly: int
     reprepared: int
     flags: int
+    unused: int
+    kinds: int
 
 
 def read(view: memoryview, address: int) -> Status:

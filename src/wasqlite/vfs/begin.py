@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Callable
-from struct import Struct
 
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import WasiFiles
@@ -14,7 +14,7 @@ from wasqlite.capi.constants import SQLITE_OK
 from wasqlite.vfs.locks import SHARED
 
 ROOT = 3
-BLOCK = Struct("<IIq16s")
+BLOCK = struct.Struct("<IIq16s")
 """wsq_begin_block: known, unused, size of the file, its bytes from COUNTER_OFFSET on."""
 
 COUNTER_OFFSET, COUNTER_SIZE = 24, 16
@@ -49,7 +49,9 @@ def function(
             if absent(journal, journal_size) and absent(wal, wal_size):
                 counter = pread(host, COUNTER_SIZE, COUNTER_OFFSET)
                 if len(counter) == COUNTER_SIZE:
-                    pack(memory.span(out, BLOCK.size), 0, 1, 0, lseek(host, 0, os.SEEK_END), counter)
+                    pack(memory.view, out, 1, 0, lseek(host, 0, os.SEEK_END), counter)
+        except struct.error:
+            pass  # beyond the memory: no answers
         except EXPECTED as error:
             answer(error)  # for what a signal handler raised, which goes on
         return SQLITE_OK

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 
@@ -45,6 +46,7 @@ from wasqlite.vfs.locks import (
 _FLOCK = Struct("hhqqi0q")  # struct flock with a 64-bit off_t: type, whence, start, length, pid
 
 
+@lru_cache(maxsize=256)  # WAL asks for the same dozen locks six times per transaction
 def _flock(kind: int, start: int, length: int) -> bytes:
     return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
 
@@ -111,6 +113,19 @@ class OfdLocks:
         return SQLITE_OK
 
     def _lock_shared(self, host: int) -> int:
+        control = fcntl.fcntl
+        try:
+            control(host, _SET, _READ_PENDING)
+            control(host, _SET, _READ_SHARED)
+            control(host, _SET, _DROP_PENDING)
+        except OSError as error:
+            from_system(error)
+            return self._lock_shared_stepwise(host)
+        self._levels[host] = SHARED
+        return SQLITE_OK
+
+    def _lock_shared_stepwise(self, host: int) -> int:
+        """The same once more, so that each step's failure gets its own result code."""
         fcntl.fcntl(host, _SET, _READ_PENDING)
         code = SQLITE_OK
         try:

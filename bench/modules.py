@@ -1,0 +1,60 @@
+"""The wasm module with something more in it: the program speedtest1, or the names of its functions."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from native import ROOT, cache_directory, fetch, sha256  # isort: skip  (makes build/ importable)
+
+from cache import write_atomically
+from compile import LINK_FLAGS, compile_unit, link, object_key
+from fetch_upstream import fetch as fetch_upstream
+from toolchain import find_toolchain
+from wasm_sections import read_exports_list
+
+SPEEDTEST_MAIN = "speedtest1_main"
+# main() is a function like others here: what it printed is flushed when it returns, not when a process ends.
+_WRAPPER = f"""
+#pragma clang diagnostic ignored "-Wsign-compare"
+#pragma clang diagnostic ignored "-Wunused-parameter"
+#define main program
+#include "speedtest1.c"
+int {SPEEDTEST_MAIN}(int argc, char **argv) {{
+  int code = program(argc, argv);
+  fflush(NULL);
+  return code;
+}}
+"""
+
+
+def speedtest_program() -> Path:
+    """SQLite's source file."""
+    return fetch_upstream() / "test" / "speedtest1.c"
+
+
+def build(*, speedtest: bool = False, names: bool = False) -> Path:
+    """The module, from the build's own cached objects: the same code, whatever is added."""
+    amalgamation, toolchain = fetch(), find_toolchain()
+    objects = cache_directory() / "objects"
+    exports = read_exports_list(ROOT / "c-src" / "exports.txt")
+    linked = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = sorted((ROOT / "c-src").glob("*.c"))
+        if speedtest:
+            wrapper = Path(scratch) / "speedtest1_wrapper.c"
+            wrapper.write_text(_WRAPPER)
+            shutil.copy(speedtest_program(), wrapper.parent / "speedtest1.c")
+            sources.append(wrapper)
+            exports.append(SPEEDTEST_MAIN)
+        for source in sources:
+            linked[f"{source.stem}.o"] = cached = objects / f"{object_key(source, toolchain)}.o"
+            if not cached.is_file():
+                compile_unit(source, amalgamation, toolchain, cached)
+    flags = ["--strip-debug" if names and flag == "--strip-all" else flag for flag in LINK_FLAGS]
+    module = link(linked, exports, toolchain, flags)
+    path = cache_directory() / "bench" / f"sqlite-{sha256(module)[:16]}.wasm"
+    if not path.exists():
+        write_atomically(path, module)
+    return path
