@@ -108,14 +108,9 @@ class Connection:
             database = self._database
         except ProgrammingError:
             return
-        if database is not None and not database.status.autocommit and database.instance.dead is None:
+        if database is not None and not database.autocommit and database.instance.dead is None:
             self._control(database, "ROLLBACK")  # first: where this is refused, in a callback, nothing has happened
         del self._database
-<<<<<<< HEAD
-=======
-        if database is not None and not database.autocommit:
-            self._control(database, "ROLLBACK")
->>>>>>> origin/main
 
     def __del__(self) -> None:
         try:

@@ -167,8 +167,8 @@ def _serve_reentrant(
     pool: deque[Generator[None, memoryview, None]],
 ) -> Generator[None, memoryview, None]:
     # As above, with three duties more: to open the instance for calls only while the callable runs, when its arguments
-    # are read; to write the answer last, because calls that were made meanwhile used the same frame; and to go back into
-    # the pool, when no call can be made any more that would take this generator from there too early.
+    # are read; to write the answer last, because calls that were made meanwhile used the same frame; and to go back
+    # into the pool, when no call can be made any more that would take this generator from there too early.
     frame = yield
     status, unpack, call, fallback = _prepare(function, frame)
     opened = not function.bare

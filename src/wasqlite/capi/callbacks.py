@@ -24,7 +24,7 @@ _ANY_SHAPE = 255 << 24
 """The shape of many arguments, whose types a handler looks up each time."""
 
 _MOST_RAISED = 100
-"""How many exceptions are kept of a statement. Most fail of the first, but SQLite ignores errors of window functions."""
+"""How many exceptions of a statement are kept. Most end with the first, but SQLite ignores some of window functions."""
 
 Handler = Callable[[], None]
 """Serves a callback whose arguments have certain types."""
