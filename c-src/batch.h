@@ -16,9 +16,13 @@ typedef struct batch {
   uint32_t row_capacity;       /* rows that slots, nulls and tags of the first column_count columns have room for */
   uint64_t bytes;              /* what the batch holds: payload, and 9 bytes for every cell */
   uint32_t closing;            /* bytes between the values of a text column: 1, a NUL, or 0 for a packed batch */
+  uint8_t *as_blobs;           /* a byte per column: not 0, and its values are read as blobs; a copy */
+  uint32_t as_blobs_count;     /* columns from there on are read as what they are */
+  uint32_t as_blobs_capacity;
 } batch;
 
 /* Every function returns SQLITE_OK or SQLITE_NOMEM, and leaves the batch as it was before the call that failed. */
+int batch_as_blobs(batch *b, const uint8_t *mask, uint32_t count); /* holds until it is called again */
 int batch_begin(batch *b, uint32_t columns, int packed);
 int batch_row(batch *b, sqlite3_stmt *stmt);       /* appends the current row */
 int batch_text(batch *b, const char *text);        /* appends a row of one text, or NULL, to a batch of one column */

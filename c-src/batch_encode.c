@@ -145,6 +145,19 @@ static uint32_t copy_text(char *out, const char *in, uint32_t size) {
   return flags;
 }
 
+int batch_as_blobs(batch *b, const uint8_t *mask, uint32_t count) {
+  b->as_blobs_count = 0;
+  if (count > b->as_blobs_capacity) {
+    uint8_t *copy = realloc(b->as_blobs, count);
+    if (!copy) return SQLITE_NOMEM;
+    b->as_blobs = copy;
+    b->as_blobs_capacity = count;
+  }
+  if (count) memcpy(b->as_blobs, mask, count);
+  b->as_blobs_count = count;
+  return SQLITE_OK;
+}
+
 int batch_begin(batch *b, uint32_t columns, int packed) {
   shrink(b, columns);
   b->closing = packed ? 0 : 1;
@@ -242,6 +255,15 @@ static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *s
   }
 }
 
+/* Whatever the value is, its bytes as sqlite3_column_blob has them: numbers as text. What that has no address for, as for an empty
+ * text, is NULL. */
+static int put_as_blob(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *stmt, int i, uint32_t closing) {
+  const void *blob = sqlite3_column_blob(stmt, i);
+  if (blob) return put_blob(s, c, row, blob, (uint32_t)sqlite3_column_bytes(stmt, i));
+  if (sqlite3_errcode(sqlite3_db_handle(stmt)) == SQLITE_NOMEM) return SQLITE_NOMEM;
+  return put_null(s, c, row, closing);
+}
+
 /* Takes back the cell of an unfinished row. `seen` and `flags` may keep a bit too many: that only costs the host speed. */
 static void undo_cell(batch_store *s, wsq_column *c, uint32_t row, uint32_t closing) {
   switch (s->tags[row]) {
@@ -268,7 +290,8 @@ int batch_row(batch *b, sqlite3_stmt *stmt) {
   for (uint32_t i = 0; i < b->column_count; i++) {
     wsq_column *c = &b->columns[i];
     uint32_t before = c->payload_size;
-    int rc = put_cell(&b->stores[i], c, row, stmt, (int)i, b->closing);
+    int rc = i < b->as_blobs_count && b->as_blobs[i] ? put_as_blob(&b->stores[i], c, row, stmt, (int)i, b->closing)
+                                                     : put_cell(&b->stores[i], c, row, stmt, (int)i, b->closing);
     if (rc) {
       while (i > 0) {
         i--;

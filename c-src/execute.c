@@ -9,6 +9,9 @@ int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
 void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams);
 int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
+int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
+                         uint32_t max_bytes, const uint8_t *mask, uint32_t count, uint32_t reprepared);
+int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, const uint8_t *mask, uint32_t count);
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows);
 
 /* The statement that execute_many left on a row nobody has read yet: the next fetch starts with that row. */
@@ -23,9 +26,13 @@ static int reset(sqlite3_stmt *stmt) {
   return sqlite3_reset(stmt); /* repeats the error of the last step: callers have captured that one already */
 }
 
+static int reprepares(sqlite3_stmt *stmt) { return sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0); }
+
 /* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
- * SQLITE_ROW leaves the statement reset. */
-static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed) {
+ * SQLITE_ROW leaves the statement reset. With `reprepared` (not negative) the first row is left unread if the statement has
+ * been prepared again since: the caller's mask may be for other columns. */
+static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed,
+                 int reprepared) {
   batch *out = &call->out;
   int rc = SQLITE_ROW;
   int begun = 0;
@@ -45,6 +52,11 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
       if (rc2 && (rc == SQLITE_ROW || rc == SQLITE_DONE)) rc = rc2;
     }
     if (rc != SQLITE_ROW) break;
+    if (reprepared >= 0 && reprepares(stmt) != reprepared) {
+      left_on_row = stmt;
+      break;
+    }
+    reprepared = -1;
     if (out->column_count == 0) continue;
     int rc2 = batch_row(out, stmt);
     if (rc2) {
@@ -99,15 +111,22 @@ static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
   return SQLITE_OK;
 }
 
-int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes) {
+int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
+                         uint32_t max_bytes, const uint8_t *mask, uint32_t count, uint32_t reprepared) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = sqlite3_db_handle(stmt);
   call->out.rows = call->out.column_count = 0;
   reset(stmt);
-  int rc = bind(stmt, params, nparams);
-  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, 0);
+  /* The mask is copied before anything can call back and so write to the input buffer. */
+  int rc = batch_as_blobs(&call->out, mask, count);
+  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams);
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, 0, (int)reprepared);
   return finish(call, db, stmt, rc);
+}
+
+int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes) {
+  return wsq_execute_as_blobs(stmt, params, nparams, max_rows, max_bytes, NULL, 0, (uint32_t)-1);
 }
 
 /* wsq_execute with everything where the host expects it: no address, and no result but the status block. Look-ups and single writes
@@ -118,20 +137,30 @@ void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams) {
   if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call_level()->out, wsq_area.record);
 }
 
-static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed) {
+static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed, const uint8_t *mask,
+                      uint32_t count) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = sqlite3_db_handle(stmt);
   call->out.rows = call->out.column_count = 0;
+  int rc = batch_as_blobs(&call->out, mask, count);
   /* To step a statement that has ended would execute it once more. */
-  int rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes, packed) : SQLITE_DONE;
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_stmt_busy(stmt) ? fetch(call, db, stmt, max_rows, max_bytes, packed, -1) : SQLITE_DONE;
+  }
   return finish(call, db, stmt, rc);
 }
 
-int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) { return fetch_more(stmt, max_rows, max_bytes, 0); }
+int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
+  return fetch_more(stmt, max_rows, max_bytes, 0, NULL, 0);
+}
 
 int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes) {
-  return fetch_more(stmt, max_rows, max_bytes, 1);
+  return fetch_more(stmt, max_rows, max_bytes, 1, NULL, 0);
+}
+
+int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, const uint8_t *mask, uint32_t count) {
+  return fetch_more(stmt, max_rows, max_bytes, 0, mask, count);
 }
 
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as _datetime
-import time as _time
+import collections
+import datetime
+import time
 from typing import TYPE_CHECKING, Any
 
 from wasqlite import _compat
 from wasqlite import arguments as _arguments
+from wasqlite.adapting import PrepareProtocol, adapt, adapters, register_adapter
 from wasqlite.capi import constants as _constants
 from wasqlite.capi.constants import SQLITE_VERSION as sqlite_version
+from wasqlite.complete import complete_statement
 from wasqlite.connection import Connection
+from wasqlite.converting import PARSE_COLNAMES, PARSE_DECLTYPES, converters, register_converter
 from wasqlite.cursor import Cursor
 from wasqlite.exceptions import (
     DatabaseError,
@@ -28,6 +32,7 @@ from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from os import PathLike
     from typing import Literal
 
@@ -48,6 +53,12 @@ if TYPE_CHECKING:
     ) -> Connection:
         """Open a connection to an SQLite database: a file, ``:memory:``, or ``""`` for a private temporary one."""
 
+    def install() -> AbstractContextManager[Any]:
+        """Let ``import sqlite3`` find wasqlite in this process, until ``uninstall()`` or the end of a ``with``."""
+
+    def uninstall() -> None:
+        """Undo ``install()``."""
+
 else:
 
     def connect(*args, **keywords):
@@ -63,6 +74,11 @@ else:
             from wasqlite.blob import Blob
 
             return globals().setdefault(name, Blob)
+        if name in ("dbapi2", "install", "uninstall"):
+            from importlib import import_module
+
+            found = import_module("wasqlite.dbapi2" if name == "dbapi2" else "wasqlite.drop_in")
+            return found if name == "dbapi2" else getattr(found, name)
         from wasqlite.obsolete import attribute
 
         return attribute(name)
@@ -73,28 +89,25 @@ paramstyle = "qmark"
 threadsafety = 3
 sqlite_version_info = tuple(map(int, sqlite_version.split(".")))
 
-PARSE_DECLTYPES = 1
-PARSE_COLNAMES = 2
-
 Binary = memoryview
-Date = _datetime.date
-Time = _datetime.time
-Timestamp = _datetime.datetime
+Date = datetime.date
+Time = datetime.time
+Timestamp = datetime.datetime
 
 
-def DateFromTicks(ticks: float) -> _datetime.date:
+def DateFromTicks(ticks: float) -> datetime.date:
     """The local date at ``ticks`` seconds after the epoch."""
-    return Date(*_time.localtime(ticks)[:3])
+    return Date(*time.localtime(ticks)[:3])
 
 
-def TimeFromTicks(ticks: float) -> _datetime.time:
+def TimeFromTicks(ticks: float) -> datetime.time:
     """The local time at ``ticks`` seconds after the epoch."""
-    return Time(*_time.localtime(ticks)[3:6])
+    return Time(*time.localtime(ticks)[3:6])
 
 
-def TimestampFromTicks(ticks: float) -> _datetime.datetime:
+def TimestampFromTicks(ticks: float) -> datetime.datetime:
     """The local date and time at ``ticks`` seconds after the epoch."""
-    return Timestamp(*_time.localtime(ticks)[:6])
+    return Timestamp(*time.localtime(ticks)[:6])
 
 
 def enable_callback_tracebacks(enable: int, /) -> None:
@@ -145,6 +158,7 @@ __all__ = [
     "InternalError",
     "NotSupportedError",
     "OperationalError",
+    "PrepareProtocol",
     "ProgrammingError",
     "Row",
     "Time",
@@ -152,13 +166,22 @@ __all__ = [
     "Timestamp",
     "TimestampFromTicks",
     "Warning",
+    "adapt",
+    "adapters",
     "apilevel",
+    "collections",
+    "complete_statement",
     "connect",
+    "converters",
+    "datetime",
     "enable_callback_tracebacks",
     "paramstyle",
+    "register_adapter",
+    "register_converter",
     "sqlite_version",
     "sqlite_version_info",
     "threadsafety",
+    "time",
 ]
 __all__ += _exported
 __all__ += _compat.OLD_NAMES

@@ -19,6 +19,24 @@ WARN_UNCLOSED = sys.version_info >= (3, 13)
 POSITIONAL_CONNECT = "accept" if sys.version_info < (3, 13) else "warn" if sys.version_info < (3, 15) else "refuse"
 """What happens when more than the database is passed to ``connect()`` by position."""
 
+DEFAULT_ADAPTERS_WARN = sys.version_info >= (3, 12)
+"""Whether the adapters and converters of dates that are there from the start give a DeprecationWarning."""
+
+DUMP_CHECKS_FOREIGN_KEYS = sys.version_info >= (3, 13)
+"""Whether a dump switches foreign keys off if the database violates them."""
+
+CLI_TAKES_READLINE = sys.version_info >= (3, 13)
+"""Whether the shell has line editing."""
+
+CLI_UNKNOWN_COMMAND = (
+    ""
+    if sys.version_info < (3, 14)
+    else 'Error: unknown command or invalid arguments:  "{}".'
+    if sys.version_info < (3, 15)
+    else 'Error: unknown command: "{}"'
+)
+"""What the shell says to a dot and an unknown word. Empty: it knows only the exact commands and takes what else begins
+with a dot for SQL, and blank lines too."""
 MODULE_VERSION = "present" if sys.version_info < (3, 12) else "warn" if sys.version_info < (3, 14) else "absent"
 """Whether the module has ``version`` and ``version_info``."""
 

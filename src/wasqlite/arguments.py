@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
 from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
-from wasqlite.exceptions import NotSupportedError
 
 _NAMES = (
     "database",
@@ -32,6 +31,7 @@ class Arguments(NamedTuple):
 
     database: Any
     timeout: float
+    detect_types: int
     isolation_level: str | None
     check_same_thread: bool
     cached_statements: int
@@ -101,19 +101,17 @@ def parse(args: tuple[Any, ...], keywords: dict[str, Any]) -> Arguments:
     given.update(keywords)
     if "database" not in given:
         raise TypeError("Connection() missing required argument 'database' (pos 1)")
-    arguments = Arguments(
+    return Arguments(
         given["database"],
         # Any real number, with the interpreter's own message for everything else.
         math.ldexp(given.get("timeout", 5.0), 0),
+        c_int(given.get("detect_types", 0)),
         transactions.isolation_level(given.get("isolation_level", "")),
         bool(given.get("check_same_thread", True)),
-        operator.index(given.get("cached_statements", 128)),
+        c_int(given.get("cached_statements", 128)),
         bool(given.get("uri", False)),
         transactions.autocommit(given.get("autocommit", transactions.LEGACY_TRANSACTION_CONTROL)),
     )
-    if operator.index(given.get("detect_types", 0)):
-        raise NotSupportedError("detect_types is not supported yet by this version of wasqlite: pass 0")
-    return arguments
 
 
 def positional_only(*names: str) -> Callable[[_Method], _Method]:

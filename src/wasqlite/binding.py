@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE, NUMBERED_IS_NAMED, warn_deprecated
+from wasqlite.adapting import adapted, registered
 from wasqlite.capi.parameters import UnsupportedType, pack
 from wasqlite.exceptions import ProgrammingError
 
@@ -18,10 +19,22 @@ def packed(query: Query, parameters: Any) -> bytes:
     """The packed form of one set of parameters."""
     try:
         if type(parameters) is tuple and len(parameters) == query.parameters and not query.has_names:
-            return pack(parameters) if parameters else b""
-        return pack(values(query, parameters))
+            if not parameters:
+                return b""
+            return pack(parameters if not registered.every else _all_adapted(parameters), adapted)
+        return pack_values(values(query, parameters))
     except UnsupportedType as error:
         raise unsupported(error) from None
+
+
+def pack_values(found: Sequence[Any]) -> bytes:
+    """The packed form of values, adapted before."""
+    return pack(found if not registered.every else _all_adapted(found), adapted)
+
+
+def _all_adapted(found: Sequence[Any]) -> Iterator[Any]:
+    # By number: an adapter may change the list, and what is then missing is an IndexError.
+    return (adapted(found[position], position) for position in range(len(found)))
 
 
 def unsupported(error: UnsupportedType) -> ProgrammingError:
@@ -63,6 +76,7 @@ def _by_name(query: Query, parameters: dict[str, Any]) -> list[Any]:
         try:
             found.append(parameters[name[1:]])
         except LookupError:
+            pack_values(found)  # an error of what comes before has precedence
             raise ProgrammingError(f"You did not supply a value for binding parameter :{name[1:]}.") from None
     return found
 

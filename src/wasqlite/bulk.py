@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE
+from wasqlite.adapting import Loud, adapted, adapted_column, adapted_row, registered
 from wasqlite.binding import unsupported, values
 from wasqlite.capi.parameters import UnsupportedType, encode, first_unsuitable
 from wasqlite.exceptions import from_failure
@@ -39,6 +40,9 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
         last = error is not None or len(chunk) < size
         rows, unsuitable = _checked(query, chunk)
         error = unsuitable or error
+        if registered.every:
+            rows, unsuitable = _adapted(rows)
+            error = unsuitable or error
         if rows:
             done, encoded_size, unsuitable = _execute(query, rows)
             changes += done
@@ -54,7 +58,7 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
             return changes
 
 
-def _checked(query: Query, chunk: list[Any]) -> tuple[list[Sequence[Any]], Exception | None]:
+def _checked(query: Query, chunk: list[Any]) -> tuple[list[Sequence[Any]], BaseException | None]:
     """The parameter sets of a chunk as sequences of the right length, up to the first that is not suitable."""
     needed = query.statement.parameters
     if (
@@ -68,17 +72,34 @@ def _checked(query: Query, chunk: list[Any]) -> tuple[list[Sequence[Any]], Excep
         try:
             rows.append(values(query, parameters))
         except Exception as error:
-            return rows, error
+            return rows, unsupported(error) if isinstance(error, UnsupportedType) else error
     return rows, None
 
 
-def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, Exception | None]:
+def _adapted(rows: Sequence[Sequence[Any]]) -> tuple[list[Sequence[Any]], BaseException | None]:
+    """The rows with every value adapted, one after the other, up to the first that raises."""
+    found: list[Sequence[Any]] = []
+    for row in rows:
+        try:
+            found.append(adapted_row(row))
+        except BaseException as error:
+            return found, unsupported(error) if isinstance(error, UnsupportedType) else error
+    return found, None
+
+
+def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, BaseException | None]:
     """Run one chunk: changes, encoded size, and the error of the first row that could not be encoded."""
-    unsuitable: Exception | None = None
+    unsuitable: BaseException | None = None
     try:
-        batch = encode(rows, query.statement.parameters)
+        batch = encode(rows, query.statement.parameters, adapted_column)
+    except Loud:
+        rows, unsuitable = _adapted(rows)
+        if not rows:
+            return 0, 0, unsuitable
+        changes, size, other = _execute(query, rows)
+        return changes, size, other or unsuitable
     except Exception:
-        found = first_unsuitable(rows)
+        found = first_unsuitable(rows, adapted)
         if found is None:
             raise
         number, unsuitable = found
@@ -86,7 +107,7 @@ def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, Exc
             unsuitable = unsupported(unsuitable)
         if not number:
             return 0, 0, unsuitable
-        batch = encode(rows[:number], query.statement.parameters)
+        batch = encode(rows[:number], query.statement.parameters, adapted_column)
     if batch.size > MOST_BYTES and batch.rows > 1:
         half = batch.rows // 2
         left, left_size, _ = _execute(query, rows[:half])
@@ -102,4 +123,5 @@ def _execute(query: Query, rows: Sequence[Sequence[Any]]) -> tuple[int, int, Exc
             raise from_failure(failure)
         # Rows were done before one found the database busy. What is left has a turn of its own, and its own wait.
         done += status.rows
-        batch = encode(rows[done : done + batch.rows - status.rows], query.statement.parameters)
+        rest = rows[done : done + batch.rows - status.rows]
+        batch = encode(rest, query.statement.parameters, adapted_column)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
-from types import ModuleType, TracebackType
+from types import MethodType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from wasqlite import arguments, exceptions, shared_memory, transactions
@@ -17,7 +17,8 @@ from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, S
 from wasqlite.capi.database import Database
 from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
-from wasqlite.statement_cache import StatementCache
+from wasqlite.rows import type_name
+from wasqlite.statement_cache import CompiledStatement, StatementCache, compile_query
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
     from wasqlite.capi.statement import Statement
 
 _INT_MAX = 0x7FFF_FFFF
+
+
+class _of_open_connection:
+    """A method that a closed connection refuses before it looks at the arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        function.__annotations__.clear()  # inspect.signature(connection) is "(sql, /)", as the stdlib's
+        self._function = function
+
+    def __get__(self, connection: Connection | None, owner: type) -> Callable[..., Any]:
+        if connection is None:
+            return self._function
+        connection._check_open()
+        return MethodType(self._function, connection)
 
 
 class Connection:
@@ -83,7 +98,7 @@ class Connection:
         self._isolation_level = given.isolation_level
         self._autocommit = given.autocommit
         self._uri = given.uri
-        self._cache = StatementCache(database, given.cached_statements)
+        self._cache = StatementCache(database, given.cached_statements, given.detect_types)
         self._kept = {}
         self.row_factory: Any = None
         self.text_factory: Any = str
@@ -186,6 +201,24 @@ class Connection:
         """Refuse to attach shared memory where it would not be shared."""
         if self._uri and not database.sandbox.shared:
             shared_memory.refuse_attach(sql, parameters)
+
+    @_of_open_connection
+    def __call__(self, sql: str, /) -> CompiledStatement:
+        """Compile a statement; all that can be done with it is to know that it compiles."""
+        database = self._check_open()
+        if not isinstance(sql, str):
+            raise TypeError(f"argument 1 must be str, not {type_name(sql)}")
+        try:
+            return CompiledStatement._of(compile_query(database, sql))
+        except BridgeError as error:
+            raise_unusable(error)
+
+    def iterdump(self, *, filter: str | None = None) -> Iterator[str]:
+        """Returns iterator to the dump of the database in an SQL text format."""
+        self._check_open()
+        from wasqlite.dump import _iterdump
+
+        return _iterdump(self, filter=filter)
 
     # -- objects -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wasqlite import rows as row_values
+from wasqlite.adapting import registered
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
 from wasqlite.bulk import execute_chunks
@@ -21,9 +22,10 @@ from wasqlite.row import rows as named_rows
 from wasqlite.statement_cache import Query, encode_sql
 
 if TYPE_CHECKING:
-    from wasqlite.capi.batch import Column
+    from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
     from wasqlite.connection import Connection
+    from wasqlite.converting import Conversion
 
 Values = tuple[Any, ...]
 
@@ -38,6 +40,10 @@ _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})(
 _NO_MORE: Iterator[Values] = iter(())
 LOST = Failure(SQLITE_INTERRUPT, "interrupted")
 """How a result ends whose rest was given up because an exception came out of a fetch."""
+
+_converting: set[int] = set()
+"""The ids of the cursors whose rows are being converted: for ``__init__``, which cannot cheaply look at a slot that may
+not be there yet."""
 
 
 class Cursor:
@@ -56,17 +62,20 @@ class Cursor:
         "__weakref__",
         "_arraysize",
         "_batch_rows",
+        "_cells",
         "_changes",
         "_closed",
         "_columns",
         "_connection",
+        "_conversion",
         "_failure",
+        "_fresh",
+        "_known_steps",
         "_lastrowid",
         "_lent",
         "_locked",
         "_next",
         "_query",
-        "_raw",
         "_row_factory",
         "_rowcount",
         "_rows",
@@ -80,6 +89,8 @@ class Cursor:
     def __init__(self, connection: Connection, /) -> None:
         if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
+        if _converting and id(self) in _converting:
+            raise ProgrammingError("Recursive use of cursors not allowed.")
         self._reset(connection)
         connection._check()
 
@@ -98,7 +109,10 @@ class Cursor:
         self._failure: Failure | None = None
         self._query: Query | None = None
         self._changes = -1
-        self._raw = False
+        self._cells: row_values.Cells = ()
+        self._conversion: Conversion | None = None
+        self._fresh: tuple[Values, Sequence[Sequence[Any]]] | None = None
+        self._known_steps: tuple[row_values.Cells, Any, Columns, row_values.Steps] | None = None
         self._next = None
         self._rows = _NO_MORE
 
@@ -165,7 +179,12 @@ class Cursor:
                         connection._begin_for(database, True)
                 else:
                     self._rowcount = -1
-                if query.quick and type(parameters) is tuple and connection.text_factory is str:
+                if (
+                    query.quick
+                    and type(parameters) is tuple
+                    and connection.text_factory is str
+                    and not registered.every
+                ):
                     outcome = query.statement.quick(parameters)
                     if outcome is not None:
                         rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
@@ -222,7 +241,7 @@ class Cursor:
         self._columns = query.columns
         self._query = query
         self._rows = _NO_MORE
-        self._raw = False
+        self._cells = ()
         self._changes = -1
         return True
 
@@ -236,25 +255,40 @@ class Cursor:
         """Execute a statement with packed parameters, and keep its first rows."""
         statement = query.statement
         raw = self._connection.text_factory is not str
-        return self._keep(query, *statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw))
+        if query.types is None:
+            return self._keep(query, *statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw))
+        conversion = query.types.conversion()
+        result = statement.execute(data, statement.parameters, FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs)
+        if result[0].reprepared != query.reprepared:
+            query.describe_again()
+            conversion = query.types.conversion()
+            if result[0].rc == SQLITE_ROW and not result[1]:
+                result = statement.fetch(FIRST_ROWS, ITERATION_BYTES, raw, conversion.as_blobs)
+        return self._keep(query, *result, conversion)
 
     def _keep(
-        self, query: Query, status: Status, columns: Sequence[Column], raw: bool, failure: Failure | None
+        self,
+        query: Query,
+        status: Status,
+        columns: Sequence[Column],
+        cells: Raw,
+        failure: Failure | None,
+        conversion: Conversion | None = None,
     ) -> Status:
         """Keep the first rows of a statement that was executed."""
-        statement = query.statement
         if failure is not None and not columns:
             raise from_failure(failure)
         if status.reprepared != query.reprepared:
             query.describe_again()
         self._columns = query.columns
         self._query = query
+        self._conversion = conversion
         self._failure = failure
         if status.rc == SQLITE_ROW:
-            self._unfinished = Unfinished(statement)
+            self._unfinished = Unfinished(query.statement)
         if columns:
             self._changes = status.changes if query.is_dml else -1
-            self._raw = raw
+            self._cells = cells if conversion is None else conversion.cells(cells)
             self._batch_rows = FIRST_ROWS
             self._rows = rows = zip(*columns, strict=True)
             self._next = next(rows)
@@ -343,8 +377,12 @@ class Cursor:
         assert unfinished is not None and unfinished.statement is not None
         self._locked = True
         try:
-            status, columns, self._raw, failure = unfinished.statement.fetch(
-                max_rows, max_bytes, self._connection.text_factory is not str
+            conversion = self._conversion
+            status, columns, cells, failure = unfinished.statement.fetch(
+                max_rows,
+                max_bytes,
+                self._connection.text_factory is not str,
+                None if conversion is None else conversion.as_blobs,
             )
         except BaseException as error:
             self._unfinished = None
@@ -362,8 +400,10 @@ class Cursor:
             if self._changes >= 0:
                 self._changes = status.changes
         if columns:
+            self._cells = cells if conversion is None else conversion.cells(cells)
             self._rows = rows = zip(*columns, strict=True)
-            self._next = next(rows)
+            self._next = first = next(rows)
+            self._fresh = (first, columns) if self._cells or self._connection.text_factory is not str else None
         else:
             self._next = None
             if self._changes >= 0 and failure is None:
@@ -392,7 +432,7 @@ class Cursor:
         if row is None:
             self._end()
             raise StopIteration
-        if self._raw or connection.text_factory is not str:
+        if self._cells or connection.text_factory is not str:
             row = self._converted(row)
         self._advance()
         factory = self._row_factory
@@ -412,28 +452,51 @@ class Cursor:
                 raise
             raise refusal from None
 
+    def _steps(self) -> row_values.Steps:
+        """What is to be done with the rows of the batch; found once for all of them."""
+        cells, factory, columns = self._cells, self._connection.text_factory, self._columns
+        known = self._known_steps
+        if known is not None and known[0] is cells and known[1] is factory and known[2] is columns:
+            return known[3]
+        assert columns is not None
+        steps = row_values.steps(cells, factory, columns)
+        self._known_steps = cells, factory, columns, steps
+        return steps
+
     def _converted(self, row: Values) -> Values:
+        """The row after conversion."""
+        steps = self._steps()
+        if not steps:
+            return row
+        found = list(row)
         self._locked = True
+        _converting.add(id(self))
         try:
-            return row_values.convert(row, self._connection.text_factory, self._columns)
+            for index, kind, function in steps:
+                if type(value := found[index]) is kind:
+                    found[index] = function(value)
         finally:
+            _converting.discard(id(self))
             self._locked = False
+        return tuple(found)
 
     def _take(self, wanted: int | None) -> list[Any]:
         """Rows of the batch as they go out: all, or at most ``wanted``, but one at least."""
         factory = self._row_factory
-        made_in_bulk = factory is None or factory is Row
-        # A RETURNING clause: the row count, which a factory may look at, changes with the last row only.
-        if wanted == 1 or (not made_in_bulk and self._changes >= 0):
+        if wanted == 1:
             return [Cursor.__next__(self)]
+        if factory is not None and factory is not Row:
+            return self._take_for(factory, wanted)
         assert self._next is not None
-        found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
-        rows = self._converted_rows(found) if self._raw or self._connection.text_factory is not str else found
-        if not made_in_bulk:
-            # The last row of a batch goes out one by one, after the next batch has been fetched.
-            following = None if wanted is None else next(self._rows, None)
-            self._next = found.pop() if following is None else following
-            return self._lend(factory, found, rows[: len(found)]) if found else [Cursor.__next__(self)]
+        fresh = self._fresh
+        if not self._cells and self._connection.text_factory is str:
+            rows = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
+        elif wanted is None and fresh is not None and fresh[0] is self._next:
+            # Nothing of the batch has been handed out: its columns are still at hand.
+            rows = self._convert(fresh[1], [self._next, *self._rows], None)
+        else:
+            found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
+            rows = self._convert(zip(*found, strict=True), found, None)
         if wanted is None and self._unfinished is not None:
             self._refill(ALL_ROWS, FETCHALL_BYTES)
         else:
@@ -443,17 +506,54 @@ class Cursor:
         assert self._columns is not None
         return named_rows(self._columns, rows)
 
-    def _converted_rows(self, found: list[Values]) -> list[Values]:
-        """The rows after conversion; if that fails, the row that it failed for is the next one to be fetched."""
-        converted: list[Values] = []
+    def _take_for(self, factory: Any, wanted: int | None) -> list[Any]:
+        """``_take`` for a factory that may use the cursor.
+
+        The last row of a batch goes out by itself, after the next batch has been fetched. So do rows of RETURNING: the
+        row count, which the factory may look at, changes with the last one.
+        """
+        if self._changes >= 0:
+            return [Cursor.__next__(self)]
+        assert self._next is not None
+        found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
+        following = None if wanted is None else next(self._rows, None)
+        self._next = following = found.pop() if following is None else following
+        if not found:
+            return [Cursor.__next__(self)]
+        plain = not self._cells and self._connection.text_factory is str
+        return self._lend(factory, found, found if plain else self._convert(zip(*found, strict=True), found, following))
+
+    def _convert(self, columns: Iterable[Sequence[Any]], found: list[Values], following: Values | None) -> list[Values]:
+        """The rows ``found`` after conversion, by their columns.
+
+        If that fails, the row that it failed for is the next one to be fetched, and after them comes ``following``.
+        """
+        steps = self._steps()
+        if not steps:
+            return found
+        rows: list[Values] = []
+        failure: BaseException | None = None
+        self._locked = True
+        _converting.add(id(self))
         try:
-            converted.extend(map(self._converted, found))
+            rows, failure = row_values.convert_columns(columns, len(found), steps)
+            if failure is not None:
+                raise failure
         except BaseException:
-            rest = found[len(converted) :]
-            self._next = rest[0]
-            self._rows = iter([*rest[1:], *self._rows])
+            rest = found[len(rows) :]
+            self._put_back(rest if following is None else [*rest, following])
             raise
-        return converted
+        finally:
+            del failure  # it would be in a cycle with this frame
+            _converting.discard(id(self))
+            self._locked = False
+        return rows
+
+    def _put_back(self, found: list[Values]) -> None:
+        """Rows that were taken and not handed out come before those of ``_rows``."""
+        first, *rest = found
+        self._rows = iter([*rest, *self._rows])
+        self._next = first
 
     def _lend(self, factory: Any, found: list[Values], rows: list[Values]) -> list[Any]:
         """What the factory makes of rows that have been taken: one call a row. ``found`` is what they came from."""
@@ -482,9 +582,7 @@ class Cursor:
         self._locked = False
         unseen = sum(1 for _ in iterator)  # and so the loop over them ends
         if unseen:
-            first, *rest = found[-unseen:]
-            self._rows = iter([*rest, self._next, *self._rows])
-            self._next = first
+            self._put_back([*found[-unseen:], self._next])
 
     def fetchone(self) -> Any:
         """Fetches one row from the resultset."""
@@ -520,7 +618,7 @@ class Cursor:
         self._check()
         fetched: list[Any] = []
         while self._next is not None:
-            if self._row_factory is None and not self._raw and self._connection.text_factory is str:
+            if self._row_factory is None and not self._cells and self._connection.text_factory is str:
                 # As _take() does, 1 us faster.
                 fetched.append(self._next)
                 fetched.extend(self._rows)

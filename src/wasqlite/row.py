@@ -90,10 +90,10 @@ def rows(columns: Columns, found: Sequence[tuple[Any, ...]]) -> list[Row]:
 def _columns_of(cursor: Any) -> Columns:
     from wasqlite.cursor import Cursor
 
-    if isinstance(cursor, Cursor):
+    kind = type(cursor)
+    if issubclass(kind, Cursor):
         columns = cursor._columns
         return _NONE if columns is None else columns
-    kind = type(cursor)
     if _from_stdlib(kind, "Cursor"):
         raise TypeError(
             "Row() argument 1 must be wasqlite.Cursor, not the standard library's sqlite3.Cursor: "

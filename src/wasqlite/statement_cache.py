@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from wasqlite import sqltext
 from wasqlite.columns import Columns
+from wasqlite.converting import Types
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
 if TYPE_CHECKING:
@@ -28,14 +29,17 @@ class Query:
         "quick",
         "reprepared",
         "statement",
+        "types",
         "used",
     )
 
-    def __init__(self, statement: Statement, sql: str) -> None:
+    def __init__(self, statement: Statement, sql: str, detect_types: int = 0) -> None:
         self.statement = statement
         self.is_dml = sqltext.is_dml(sql)
         self.attaches = sqltext.is_attach(sql)
-        self.columns = _describe(statement.names)
+        self.types = Types(statement, detect_types) if detect_types and statement.names else None
+        """For connections with ``detect_types``."""
+        self.columns = _describe(statement.names if self.types is None else self.types.column_names())
         self.reprepared = statement.reprepared
         self.parameters = statement.parameters
         self.has_names = sqltext.may_name_parameters(sql)
@@ -47,13 +51,14 @@ class Query:
 
     def note_use(self) -> None:
         """The second execution makes ready for many more."""
-        if self.used and not self.has_names and not self.attaches:
+        if self.used and not self.has_names and not self.attaches and self.types is None:
             self.quick = self.statement.prepare_quick()
         self.used = True
 
     def describe_again(self) -> None:
         """Ask for the column names anew, after SQLite has prepared the statement again."""
-        self.columns = _describe(self.statement.column_names())
+        names = self.statement.column_names()
+        self.columns = _describe(names if self.types is None else self.types.column_names())
         self.reprepared = self.statement.reprepared
 
     def parameter_names(self) -> list[str | None]:
@@ -73,9 +78,9 @@ class StatementCache:
 
     __slots__ = ("_compile", "get")
 
-    def __init__(self, database: Database, size: int) -> None:
+    def __init__(self, database: Database, size: int, detect_types: int = 0) -> None:
         def compile_sql(sql: str) -> Query:
-            return compile_query(database, sql)
+            return compile_query(database, sql, detect_types)
 
         self._compile = compile_sql
         # The C implementation: a hit costs 50 ns. It must not know the connection, or both would live until a gc run.
@@ -86,6 +91,27 @@ class StatementCache:
         return self._compile(sql)
 
 
+class CompiledStatement:
+    """What a call of a connection returns: an opaque object."""
+
+    __module__ = "wasqlite"
+    __qualname__ = "Statement"
+    __slots__ = ("_query",)
+    _query: Query
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        raise TypeError("cannot create 'wasqlite.Statement' instances")
+
+    @classmethod
+    def _of(cls, query: Query) -> Self:
+        self = object.__new__(cls)
+        self._query = query
+        return self
+
+
+CompiledStatement.__name__ = "Statement"
+
+
 def encode_sql(database: Database, sql: str) -> bytes:
     """The text as SQLite wants it, or DataError if the connection's limit forbids its length."""
     encoded = sql.encode()
@@ -94,7 +120,7 @@ def encode_sql(database: Database, sql: str) -> bytes:
     return encoded
 
 
-def compile_query(database: Database, sql: str) -> Query:
+def compile_query(database: Database, sql: str, detect_types: int = 0) -> Query:
     """Compile exactly one statement."""
     encoded = encode_sql(database, sql)
     if "\0" in sql:
@@ -104,4 +130,4 @@ def compile_query(database: Database, sql: str) -> Query:
         raise from_failure(failure)
     if tail < len(encoded) and not sqltext.is_blank(encoded[tail:].decode("utf-8", "replace")):
         raise ProgrammingError("You can only execute one statement at a time.")
-    return Query(statement, sql)
+    return Query(statement, sql, detect_types)

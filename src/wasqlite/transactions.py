@@ -16,10 +16,11 @@ def isolation_level(value: Any) -> str | None:
         return None
     if not isinstance(value, str):
         raise TypeError("isolation_level must be str or None")
-    value.encode()
-    if "\0" in value:
+    level: str = str.__str__(value)  # without what a subclass makes of the methods used here
+    level.encode()
+    if "\0" in level:
         raise ValueError("embedded null character")
-    level = str.upper(value) if value.isascii() else value
+    level = level.upper() if level.isascii() else level
     if level not in _LEVELS:
         raise ValueError("isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'")
     return level

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasqlite.capi.batch import DESCRIPTOR, CorruptBatch, RawText, decode
+from wasqlite.capi.batch import DESCRIPTOR, RAW_MIXTURE, RAW_TEXT, CorruptBatch, RawText, decode, decode_raw
 
 BASE = 64
 CLASSES = {int: 1, float: 2, str: 3, RawText: 3, bytes: 4, type(None): 5}
@@ -64,7 +64,8 @@ def encode(rows: list[tuple[Any, ...]]) -> tuple[bytearray, int, int]:
 
 def decoded(rows: list[tuple[Any, ...]], raw: bool = False) -> list[tuple[Any, ...]]:
     memory, address, columns = encode(rows)
-    found = decode(memoryview(memory), address, columns, len(rows), raw=raw)
+    view = memoryview(memory)
+    found = decode_raw(view, address, columns, len(rows))[0] if raw else decode(view, address, columns, len(rows))
     assert all(len(column) == len(rows) for column in found)
     return list(zip(*found, strict=True))
 
@@ -112,7 +113,28 @@ def test_any_rows(rows: list[tuple[Any, ...]]) -> None:
 def test_raw_text_is_bytes() -> None:
     rows = [(1, "ä"), (None, "b\0"), ("c", b"d")]
     assert decoded(rows, raw=True) == [(1, "ä".encode()), (None, b"b\0"), (b"c", b"d")]
-    assert [type(value) for value in decoded(rows, raw=True)[2]] == [RawText, bytes]
+    assert [type(row[1]) for row in decoded(rows, raw=True)] == [RawText, RawText, bytes]
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (["a", "b"], RAW_TEXT),
+        (["a", None], RAW_TEXT),
+        (["a\0", None, 5], RAW_TEXT),
+        (["a", b"b"], RAW_MIXTURE),
+        ([b"a", b"b", None], 0),
+        ([1, None], 0),
+        ([None], 0),
+    ],
+)
+def test_raw_columns_say_what_is_text_in_them(column: list[Any], kind: int) -> None:
+    memory, address, columns = encode([(value,) for value in column])
+    found, kinds = decode_raw(memoryview(memory), address, columns, len(column))
+    assert kinds == [kind]
+    assert found == [[value.encode() if isinstance(value, str) else value for value in column]]
+    texts = [isinstance(value, RawText if kind == RAW_MIXTURE else bytes) for value in found[0]]
+    assert texts == [isinstance(value, str) for value in column] or not kind
 
 
 @pytest.mark.parametrize("rows", [[(RawText(b"\xff"),)], [("a",), (RawText(b"\xff"),)], [(1,), (RawText(b"\xff"),)]])
@@ -143,7 +165,8 @@ def test_broken_batches_give_wrong_values_or_an_error(
         if at < len(memory):
             memory[at] = byte
     try:
-        found = decode(memoryview(memory), address, columns, count, raw=raw)
+        view = memoryview(memory)
+        found = decode_raw(view, address, columns, count)[0] if raw else decode(view, address, columns, count)
     except (CorruptBatch, UnicodeDecodeError):
         return
     assert [len(column) for column in found] == [count] * columns

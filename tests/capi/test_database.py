@@ -39,7 +39,7 @@ def test_prepare_and_execute(database: Database) -> None:
         SQLITE_DONE,
         1,
         [[7], ["x"]],
-        False,
+        (),
         None,
     )
     assert not statement.active

@@ -28,26 +28,50 @@ _SEEN_ANY = SEEN_INTEGER | SEEN_FLOAT | SEEN_TEXT | SEEN_BLOB | SEEN_NULL
 
 Column = Sequence[Any]
 
+RAW_TEXT, RAW_MIXTURE = 1, 2
+Raw = Sequence[int]
+"""Per column of a raw batch: 0, there is no text; ``RAW_TEXT``: every ``bytes`` object is text; ``RAW_MIXTURE``: text
+is ``RawText``, blobs are ``bytes``. Empty for a batch that is not raw."""
+
 
 class CorruptBatch(BridgeError):
     """A batch that contradicts itself or points outside guest memory: the guest is not to be trusted."""
 
 
 class RawText(bytes):
-    """A text value as the bytes that SQLite has, to be decoded by whoever fetches the row."""
+    """A text value as the bytes that SQLite has, in a column that has blobs too."""
 
     __slots__ = ()
 
 
-def decode(view: memoryview, address: int, columns: int, rows: int, *, raw: bool = False) -> list[Column]:
-    """The columns of a batch, each a sequence of ``rows`` values.
-
-    Text becomes ``str``, with ``raw`` (or where it is not UTF-8: UnicodeDecodeError) ``RawText``.
-    """
-    if rows == 1 and not raw:
+def decode(view: memoryview, address: int, columns: int, rows: int) -> list[Column]:
+    """The columns of a batch, each a sequence of ``rows`` values. Text that is not UTF-8 is a UnicodeDecodeError."""
+    if rows == 1:
         return _single(view, address, columns)
     limit = len(view)
-    return [_column(view, limit, rows, raw, *descriptor) for descriptor in _descriptors(view, limit, address, columns)]
+    return [
+        _column(view, limit, rows, False, *descriptor) for descriptor in _descriptors(view, limit, address, columns)
+    ]
+
+
+def decode_raw(view: memoryview, address: int, columns: int, rows: int) -> tuple[list[Column], Raw]:
+    """The same with text as the bytes that SQLite has, and what is text in each column."""
+    limit = len(view)
+    found: list[Column] = []
+    kinds = []
+    for descriptor in _descriptors(view, limit, address, columns):
+        kinds.append(_raw_kind(descriptor[0]))
+        found.append(_column(view, limit, rows, True, *descriptor))
+    return found, kinds
+
+
+def _raw_kind(seen: int) -> int:
+    return 0 if not seen & SEEN_TEXT else RAW_MIXTURE if seen & SEEN_BLOB else RAW_TEXT
+
+
+def marked(column: Column) -> Column:
+    """A ``RAW_TEXT`` column with its text as ``RawText``."""
+    return [RawText(value) if type(value) is bytes else value for value in column]
 
 
 class GuestColumn:
@@ -92,8 +116,9 @@ class GuestColumn:
         return self._view[address : address + 4 * count]
 
     def values(self, *, raw: bool = False) -> Column:
-        """Decoded as by ``decode``; not for packed batches."""
-        return _column(self._view, self._limit, self._rows, raw, *self._descriptor)
+        """Decoded as by ``decode``, with ``raw`` text as ``RawText``; not for packed batches."""
+        column = _column(self._view, self._limit, self._rows, raw, *self._descriptor)
+        return marked(column) if raw and _raw_kind(self.seen) == RAW_TEXT else column
 
 
 def guest_columns(view: memoryview, address: int, columns: int, rows: int) -> list[GuestColumn]:
@@ -156,10 +181,11 @@ def _column(
         column = _integers(view, slots, rows)
     elif classes == SEEN_FLOAT:
         column = _floats(view, slots, rows)
-    elif classes == SEEN_TEXT and not raw and not flags & HAS_NUL:
+    elif classes == SEEN_TEXT and not flags & HAS_NUL:
         if not size or view[payload + size - 1]:
             raise CorruptBatch("a text column does not end with NUL")
-        column = _split(str(view[payload : payload + size - 1], "utf-8"))
+        text = view[payload : payload + size - 1]
+        column = list[Any](bytes(text).split(b"\0")) if raw else _split(str(text, "utf-8"))
         if len(column) != rows:
             raise CorruptBatch(f"a text column has {len(column)} values for {rows} rows")
     elif classes == 0:
@@ -206,7 +232,7 @@ def _mixed(
             if tag == BLOB:
                 append(piece)
             else:
-                append(RawText(piece) if raw else piece.decode())
+                append(piece.decode() if not raw else RawText(piece) if seen & SEEN_BLOB else piece)
                 at += 1
         else:
             raise CorruptBatch(f"a value has the storage class {tag} and the length {integer}")

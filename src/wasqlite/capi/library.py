@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wasqlite.bridge import Library
 
-ABI = 3
+ABI = 4
 PATH = Path(__file__).resolve().parent.parent / "_wasm" / "sqlite.wasm"
 
 _lock = threading.Lock()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from operator import itemgetter
 from struct import Struct
@@ -36,8 +36,12 @@ class UnsupportedType(TypeError):
     """A value that SQLite has no storage class for; ``args`` are its position and its type's name."""
 
 
-def pack(values: Sequence[Any]) -> bytes:
-    """One set of parameters as 16-byte records with the payload of text and blobs behind them."""
+def pack(values: Iterable[Any], plain: Callable[[Any, int], Any] | None = None) -> bytes:
+    """One set of parameters as 16-byte records with the payload of text and blobs behind them.
+
+    ``plain`` makes one of the five exact types of another value, given its position; unless told, ``normalise``. It is
+    called in the values' order, and errors come in that order.
+    """
     records: list[bytes] = []
     payload: list[bytes] = []
     add = records.append
@@ -59,11 +63,35 @@ def pack(values: Sequence[Any]) -> bytes:
             payload.append(value)
             add(_BLOB_PLACE)
         else:
-            return pack(_Normalised(values))
+            _add_others(values, records, payload, plain or normalise)
+            break
     if payload:
         _place(records, payload)
         records += payload
     return b"".join(records)
+
+
+def _add_others(values: Any, records: list[bytes], payload: list[bytes], plain: Callable[[Any, int], Any]) -> None:
+    """The rest of ``pack``, from the first value on that is of another type."""
+    # By number: plain may run code that changes the values, and what is then missing is an IndexError.
+    for position in range(len(records), len(values)):
+        value = values[position]
+        if type(value) not in _CLASSES:
+            value = plain(value, position)
+        kind = type(value)
+        if kind is int:
+            try:
+                records.append(_INTEGER_RECORD(INTEGER, 0, value))
+            except StructError:
+                raise OverflowError(TOO_LARGE) from None
+        elif kind is float:
+            records.append(_FLOAT_RECORD(FLOAT, 0, value))
+        elif value is None:
+            records.append(_NULL_RECORD)
+        else:
+            text = kind is str
+            payload.append(value.encode() if text else value)
+            records.append(_TEXT_PLACE if text else _BLOB_PLACE)
 
 
 def _place(records: list[bytes], payload: list[bytes]) -> None:
@@ -99,19 +127,6 @@ def normalise(value: Any, position: int) -> Any:
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
     return bytes(view)
-
-
-class _Normalised(Sequence[Any]):
-    """Values that are normalised one by one as they are asked for, so that errors come in the values' order."""
-
-    def __init__(self, values: Sequence[Any]) -> None:
-        self._values = values
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __getitem__(self, position: Any) -> Any:
-        return normalise(self._values[position], position)
 
 
 class Encoded:
@@ -153,30 +168,43 @@ class Encoded:
         return b"".join(head + self._chunks)
 
 
-def encode(rows: Sequence[Sequence[Any]], columns: int) -> Encoded:
+PlainColumn = Callable[[tuple[Any, ...], set[type], int], tuple[Any, ...]]
+
+
+def normalise_column(column: tuple[Any, ...], kinds: set[type], position: int) -> tuple[Any, ...]:
+    """``normalise`` for a column, which has values of these types."""
+    return tuple(map(normalise, column, repeat(position)))
+
+
+def encode(rows: Sequence[Sequence[Any]], columns: int, plain: PlainColumn = normalise_column) -> Encoded:
     """A chunk of rows, all of ``columns`` values, as an input batch.
 
-    Raises what the first unsuitable value raises, without telling its row: see ``first_unsuitable``.
+    ``plain`` makes a column of the five exact types of one that has others. Raises what the first unsuitable value
+    raises, without telling its row: see ``first_unsuitable``.
     """
     batch = Encoded(len(rows), columns)
     for position in range(columns):
         # Not zip(*rows), which makes an object for every row that the garbage collector then visits: twice the time.
-        encode_column(batch, tuple(map(itemgetter(position), rows)), position)
+        encode_column(batch, tuple(map(itemgetter(position), rows)), position, plain)
     return batch
 
 
-def first_unsuitable(rows: Sequence[Sequence[Any]]) -> tuple[int, Exception] | None:
+def first_unsuitable(
+    rows: Sequence[Sequence[Any]], plain: Callable[[Any, int], Any] | None = None
+) -> tuple[int, Exception] | None:
     """The number of the first row that cannot be encoded, and why."""
     for number, row in enumerate(rows):
         try:
-            pack(row)
+            pack(row, plain)
         except Exception as error:
             return number, error
     return None
 
 
-def encode_column(batch: Encoded, column: tuple[Any, ...], position: int) -> None:
-    """Append a column of values. ``position`` (from 0) is for the error message."""
+def encode_column(
+    batch: Encoded, column: tuple[Any, ...], position: int, plain: PlainColumn = normalise_column
+) -> None:
+    """Append a column of values; ``plain`` as for ``encode``. ``position`` (from 0) is for the error message."""
     kinds = set(map(type, column))
     seen, tags, values = 0, None, column
     if len(kinds) == 2 and type(None) in kinds:
@@ -209,8 +237,8 @@ def encode_column(batch: Encoded, column: tuple[Any, ...], position: int) -> Non
             batch.add(seen, None, None)
             return
     if not kinds <= _CLASSES.keys():
-        column = tuple(map(normalise, column, repeat(position)))
-        kinds = set(map(type, column))
+        encode_column(batch, plain(column, kinds, position), position)
+        return
     _encode_mixed(batch, column, kinds)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
-from wasqlite.capi.batch import Column, CorruptBatch, GuestColumn, decode, guest_columns
+from wasqlite.capi.batch import Column, CorruptBatch, GuestColumn, Raw, decode, decode_raw, guest_columns
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
@@ -16,8 +16,8 @@ from wasqlite.capi.status import Failure, Status, read
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
 
-Result = tuple[Status, Sequence[Column], bool, Failure | None]
-"""Status, columns of the batch, whether text in them is ``RawText``, error. Rows before an error are there."""
+Result = tuple[Status, Sequence[Column], Raw, Failure | None]
+"""Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
 
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
@@ -64,27 +64,19 @@ class Statement:
             self.database.dropped.append((self.handle, self.database._entry))
 
     def _names(self, found: Status) -> list[str]:
-        try:
-            columns = self._decode(found, 1, found.rows, raw=False)
-        except UnicodeDecodeError:
-            columns = [[b.decode("utf-8", "replace") for b in self._decode(found, 1, found.rows, raw=True)[0]]]
-        return list(columns[0])
+        columns, raw = self._decode(found, 1, found.rows, raw=False)
+        return [name.decode("utf-8", "replace") for name in columns[0]] if raw else list(columns[0])
 
-    def _decode(self, found: Status, columns: int, limit: int, *, raw: bool) -> list[Column]:
+    def _decode(self, found: Status, columns: int, limit: int, *, raw: bool) -> tuple[list[Column], Raw]:
+        """The columns of the batch; raw also if there is text that is not UTF-8."""
         if found.rows > limit:
             raise CorruptBatch(f"a batch has {found.rows} rows where at most {limit} were asked for")
         memory = self.database.memory
         try:
-            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
+            return _decoded(memory.view, found, columns, raw)
         except CorruptBatch:
             memory.refresh()  # it may have grown during the call
-            return decode(memory.view, found.batch, columns, found.rows, raw=raw)
-
-    def _decode_grown(self, found: Status, limit: int, raw: bool) -> tuple[list[Column], bool]:
-        try:
-            return self._decode(found, found.columns, limit, raw=raw), raw
-        except UnicodeDecodeError:
-            return self._decode(found, found.columns, limit, raw=True), True
+            return _decoded(memory.view, found, columns, raw)
 
     def _result(self, max_rows: int, raw: bool) -> Result:
         database = self.database
@@ -95,19 +87,27 @@ class Statement:
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
         rows = status.rows
         if not rows:
-            return status, (), raw, failure
-        if rows > max_rows:
-            raise CorruptBatch(f"a batch has {rows} rows where at most {max_rows} were asked for")
-        try:
-            return status, decode(view, status.batch, status.columns, rows, raw=raw), raw, failure
-        except UnicodeDecodeError:
-            return status, self._decode(status, status.columns, max_rows, raw=True), True, failure
-        except CorruptBatch:  # or only that the memory has grown during the call
-            return status, *self._decode_grown(status, max_rows, raw), failure
+            return status, (), (), failure
+        if rows <= max_rows and not raw:
+            try:
+                return status, decode(view, status.batch, status.columns, rows), (), failure
+            except (UnicodeDecodeError, CorruptBatch):
+                pass  # or only that the memory has grown during the call
+        return status, *self._decode(status, status.columns, max_rows, raw=raw), failure
 
-    def execute(self, packed: bytes, count: int, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+    def execute(
+        self,
+        packed: bytes,
+        count: int,
+        max_rows: int,
+        max_bytes: int,
+        raw: bool = False,
+        as_blobs: bytes | None = None,
+    ) -> Result:
         """Reset, bind ``count`` packed parameters, and step until the batch is full or there are no more rows.
 
+        ``as_blobs``: a byte per column, not 0 if its values are to be read as blobs. If SQLite prepared the statement
+        again, there are no rows in the result, but a status with ``SQLITE_ROW`` and another ``reprepared``: fetch them.
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
@@ -120,7 +120,7 @@ class Statement:
             while True:
                 if database.dropped:
                     database.drain()
-                address = database.put(packed) if count else 0
+                address = database.put(packed if as_blobs is None else packed + as_blobs) if packed or as_blobs else 0
                 interrupt.asked = 0
                 if interrupt.raised:
                     database.begin()
@@ -128,7 +128,13 @@ class Statement:
                 progress.running = interrupt
                 self.active = RUNNING
                 try:
-                    database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                    if as_blobs is None:
+                        database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                    else:
+                        mask = address + len(packed)
+                        database.function("wsq_execute_as_blobs")(
+                            self.handle, address, count, max_rows, max_bytes, mask, len(as_blobs), self.reprepared
+                        )
                 except BaseException:
                     self._abandon()
                     raise
@@ -209,16 +215,26 @@ class Statement:
         """What ``quick`` left behind, in ``execute``'s form."""
         return self._result(max_rows, raw)
 
-    def fetch(self, max_rows: int, max_bytes: int, raw: bool = False) -> Result:
+    def fetch(self, max_rows: int, max_bytes: int, raw: bool = False, as_blobs: bytes | None = None) -> Result:
         """Step on, for a further batch.
 
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
         with database.lock:
-            if not self._step_on(database.call_fetch, max_rows, max_bytes):
-                return database.status, (), raw, _INTERRUPTED
+            call = database.call_fetch if as_blobs is None else self._fetching(as_blobs)
+            if not self._step_on(call, max_rows, max_bytes):
+                return database.status, (), (), _INTERRUPTED
             return self._result(max_rows, raw)
+
+    def _fetching(self, as_blobs: bytes) -> Callable[..., int]:
+        database = self.database
+        function = database.function("wsq_fetch_as_blobs")
+
+        def call(handle: int, max_rows: int, max_bytes: int) -> int:
+            return function(handle, max_rows, max_bytes, database.put(as_blobs), len(as_blobs))
+
+        return call
 
     def fetch_columns(
         self, max_rows: int, max_bytes: int, take: Callable[[int, list[GuestColumn]], None], *, packed: bool
@@ -359,8 +375,8 @@ class Statement:
             found, failure = database.finish()
             if failure is not None or not found.rows:
                 return [None] * found.columns
-            texts = self._decode(found, 1, found.columns, raw=True)[0]
-            return [None if text is None else text.decode("utf-8", "replace") for text in texts]
+            columns, _ = self._decode(found, 1, found.columns, raw=True)
+            return [None if text is None else text.decode("utf-8", "replace") for text in columns[0]]
 
     def parameter_names(self) -> list[str | None]:
         """The names of the parameters with their prefix; None for those without a name.
@@ -373,7 +389,16 @@ class Statement:
             found, failure = database.finish()
             if failure is not None or not found.rows:
                 return [None] * self.parameters
-            return list(self._decode(found, 1, self.parameters, raw=False)[0])
+            return list(self._decode(found, 1, self.parameters, raw=False)[0][0])
+
+
+def _decoded(view: memoryview, found: Status, columns: int, raw: bool) -> tuple[list[Column], Raw]:
+    if not raw:
+        try:
+            return decode(view, found.batch, columns, found.rows), ()
+        except UnicodeDecodeError:
+            pass
+    return decode_raw(view, found.batch, columns, found.rows)
 
 
 class Unfinished:

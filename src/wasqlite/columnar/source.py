@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from wasqlite.bridge import BridgeError
-from wasqlite.capi.batch import CorruptBatch, GuestColumn
+from wasqlite.capi.batch import RAW_TEXT, Column, CorruptBatch, GuestColumn, marked
 from wasqlite.capi.constants import SQLITE_ROW
 from wasqlite.columnar.pieces import Piece, from_guest, from_values
 from wasqlite.cursor import LOST
-from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
+from wasqlite.exceptions import NotSupportedError, ProgrammingError, from_failure, raise_unusable
 
 if TYPE_CHECKING:
     from wasqlite.capi.statement import Unfinished
@@ -43,7 +44,7 @@ class Source:
         self._query = cursor._query
         self._packed = packed
         self._closed = False
-        self._head = [] if cursor._next is None else [cursor._next, *cursor._rows]
+        self._head = [] if cursor._next is None else list(zip(*_columns(cursor), strict=True))
         self._unfinished: Unfinished | None = cursor._unfinished
         self._failure: Failure | None = cursor._failure
         self._changes = -1 if cursor._next is None else cursor._changes
@@ -140,6 +141,20 @@ class Source:
             unfinished.release()
         except BridgeError as error:
             raise_unusable(error)
+
+
+def _columns(cursor: Cursor) -> list[Column]:
+    """The columns of the rows that the cursor has in hand, with text that it got as bytes as ``RawText``."""
+    conversion = cursor._conversion
+    if conversion is not None and any(conversion.as_blobs):
+        raise NotSupportedError(
+            "This result has columns that converters (detect_types) make objects of. Fetch it as rows, or use a "
+            "connection without detect_types."
+        )
+    assert cursor._next is not None
+    found: list[Column] = list(zip(cursor._next, *cursor._rows, strict=True))
+    kinds = cursor._cells or repeat(0)
+    return [marked(column) if kind == RAW_TEXT else column for column, kind in zip(found, kinds, strict=False)]
 
 
 def columns(source: Source, rows: int | None = None) -> Parts:
