@@ -94,6 +94,7 @@ typedef struct wsq_callback_block {
   int64_t value;     /* the bits of an int64 or float64, or an address */
   int64_t instance;  /* of an aggregate: the host's number for it, 0 if it has none yet */
   int64_t count;     /* of arguments */
+  int64_t lane;      /* the host's number for a function with one argument of this type, 0 if it has none: it may put one there */
   int64_t arguments[WSQ_ARGUMENTS]; /* the bits of int64 or float64; the address of text and blob, and from bit 32 on their size */
   uint8_t types[WSQ_ARGUMENTS];     /* their storage classes */
   char bytes[WSQ_RESULT_BYTES];     /* text, blob or message of the result */
@@ -156,10 +157,11 @@ AT(wsq_callback_block, result, 8);
 AT(wsq_callback_block, value, 16);
 AT(wsq_callback_block, instance, 24);
 AT(wsq_callback_block, count, 32);
-AT(wsq_callback_block, arguments, 40);
-AT(wsq_callback_block, types, 8040);
-AT(wsq_callback_block, bytes, 9040);
-_Static_assert(sizeof(wsq_callback_block) == 13136, "wsq_callback_block");
+AT(wsq_callback_block, lane, 40);
+AT(wsq_callback_block, arguments, 48);
+AT(wsq_callback_block, types, 8048);
+AT(wsq_callback_block, bytes, 9048);
+_Static_assert(sizeof(wsq_callback_block) == 13144, "wsq_callback_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 

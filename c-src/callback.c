@@ -11,29 +11,22 @@ wsq_callback_block *wsq_callback(void);
 uint32_t wsq_forgotten(void);
 
 /* SQLite drops what it kept in the middle of its own work: only note it down, and without memory that there might not be. */
-typedef struct kept {
-  uint32_t callback;
-  struct kept *next;
-} kept;
+static callback_kept *forgotten = NULL;
 
-static kept *forgotten = NULL;
-
-void *callback_keep(uint32_t callback) {
-  kept *made = malloc(sizeof *made);
+callback_kept *callback_keep(uint32_t callback) {
+  callback_kept *made = calloc(1, sizeof *made);
   if (made) made->callback = callback;
   return made;
 }
 
-uint32_t callback_number(const void *k) { return ((const kept *)k)->callback; }
-
-void callback_drop(void *k) {
-  kept *dropped = k;
+void callback_drop(void *kept) {
+  callback_kept *dropped = kept;
   dropped->next = forgotten;
   forgotten = dropped;
 }
 
 uint32_t wsq_forgotten(void) {
-  kept *dropped = forgotten;
+  callback_kept *dropped = forgotten;
   if (!dropped) return 0;
   uint32_t callback = dropped->callback;
   forgotten = dropped->next;
@@ -69,8 +62,12 @@ int callback_call(uint32_t callback) {
   block->shape |= (block->count < 255 ? (uint32_t)block->count : 255) << 24;
   block->callback = callback;
   block->result = RESULT_ERROR;
+  block->lane = 0;
   wsq_host_callback();
   return (int)(block->result & 0xFF);
 }
 
-void callback_end(void) { wsq_block_of_callback.result = RESULT_ERROR; }
+void callback_end(void) {
+  wsq_block_of_callback.result = RESULT_ERROR;
+  wsq_block_of_callback.lane = 0;
+}

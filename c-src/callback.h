@@ -11,9 +11,14 @@ extern wsq_callback_block wsq_block_of_callback;
 /* What is called of a callback: added to the number under which the host has it, a multiple of 8. */
 enum { CALL_ITSELF = 0, CALL_STEP = 1, CALL_INVERSE = 2, CALL_VALUE = 3, CALL_FINAL = 4, CALL_UNEXPANDED = 5, CALL_NO_MEMORY = 6 };
 
-/* What SQLite keeps for a function or collation: the host's number for it. callback_drop is its destructor. */
-void *callback_keep(uint32_t callback);
-uint32_t callback_number(const void *kept);
+/* What SQLite keeps for a function or collation. callback_drop is its destructor. */
+typedef struct callback_kept {
+  uint32_t callback;         /* the host's number for it */
+  struct callback_kept *next; /* of those that were dropped */
+  int64_t lanes[6];          /* by the storage class of the one argument */
+} callback_kept;
+
+callback_kept *callback_keep(uint32_t callback);
 void callback_drop(void *kept);
 
 /* Begins with the arguments. */

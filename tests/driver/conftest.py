@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from oracle import Case, observe, seen_warnings
+from oracle import Case, both
 
 import wasqlite
 from wasqlite.bridge.engine import engine
@@ -50,14 +48,11 @@ def same(tmp_path: Path) -> Callable[[Case], Any]:
     def check(case: Case) -> Any:
         nonlocal runs
         runs += 1
-        seen = {}
-        for module in (sqlite3, wasqlite):
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                seen[module.__name__] = observe(module, case, tmp_path / f"{module.__name__}{runs}")
-            seen[module.__name__]["warnings"] = seen_warnings(caught)
-        assert seen["wasqlite"] == seen["sqlite3"]
-        return seen["wasqlite"]["outcome"]
+        folder = tmp_path / str(runs)
+        folder.mkdir()
+        expected, seen = both(case, folder)
+        assert seen == expected
+        return seen["outcome"]
 
     return check
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+
+    from wasqlite.bridge.state import State
 
 
 class HostFunction:
@@ -25,10 +27,13 @@ class HostFunction:
     What there is to tell stands in the guest's memory, where an answer that means failure stands already before the
     call: an exception leaves it there. Such a function is reentrant, but it opens the instance for calls by itself
     (``State.reentrant``), when it has read its input, and closes it again before it writes its answer.
+
+    ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it
+    makes the generator that is resumed for each call, with the nets of ``trampoline``.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
-    __slots__ = ("bare", "call", "module", "name", "on_error", "params", "reentrant", "result", "retry")
+    __slots__ = ("bare", "call", "module", "name", "on_error", "params", "reentrant", "result", "retry", "serve")
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class HostFunction:
         retry: bool = False,
         reentrant: bool = False,
         bare: bool = False,
+        serve: Callable[[list[BaseException], State], Generator[None, None, None]] | None = None,
     ) -> None:
         assert not bare or params == result == ""
         self.module = module
@@ -53,3 +59,4 @@ class HostFunction:
         self.retry = retry
         self.reentrant = reentrant or bare
         self.bare = bare
+        self.serve = serve

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from struct import Struct
 
 from wasqlite.bridge.adapter import ARGUMENTS, UNSERVED
@@ -48,7 +49,8 @@ class Trampoline:
             self.callback = map(next, iter(self._pool.pop, None)).__next__
             if function.bare:
                 self.second = self.callback
-                self.callback = _serve_bare(function.call, parked, state).__next__
+                serve = function.serve or partial(_serve_bare, function.call)
+                self.callback = serve(parked, state).__next__
                 self.callback()
         else:
             generator = _serve(function, parked)

@@ -9,11 +9,9 @@ from typing import Any
 
 from wasqlite.bridge import BridgeError, Memory
 from wasqlite.capi.batch import BLOB, FLOAT, INTEGER, NULL, TEXT
+from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, RESULT, SIZE, TYPES, VALUE
 from wasqlite.capi.parameters import TOO_LARGE, UnsupportedType, normalise
 
-# docs/abi.md, "Callback block": numbers of 8-byte words, and byte offsets.
-KEY, RESULT, VALUE, INSTANCE, COUNT, ARGUMENTS = range(6)
-TYPES, BYTES, SIZE = 8040, 9040, 13136
 _NO_MEMORY, _TOO_BIG, _ON_HEAP = 6, 7, 8
 _MOST_ARGUMENTS = 1000
 _KEY_TYPES = 8

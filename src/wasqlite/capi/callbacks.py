@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 from wasqlite.bridge import BridgeError, HostFunction, Memory
+from wasqlite.capi.batch import FLOAT, INTEGER
+from wasqlite.capi.callback_block import KEY, LANE
+from wasqlite.capi.callback_server import Place, serve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
     from wasqlite.bridge import Instance
     from wasqlite.bridge.state import State
+    from wasqlite.capi.callback_server import Lane
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress
 
@@ -21,11 +25,15 @@ _CALLS = 8
 
 _MOST_HANDLERS = 4096
 """How many handlers are kept: a function with many arguments can be called with very many combinations of types."""
+_LANES = 250
+"""How many there are. Integers up to 256 are objects that Python keeps, which makes their number cheap."""
 _ANY_SHAPE = 255 << 24
 """The shape of many arguments, whose types a handler looks up each time."""
+_ONE_INTEGER = 1 << 24 | INTEGER
+_ONE_FLOAT = 1 << 24 | FLOAT
 
 _MOST_RAISED = 100
-"""How many exceptions are kept of a statement. Most fail at the first; SQLite ignores errors of window functions."""
+"""How many exceptions of a statement are kept. Most end with the first, but SQLite ignores some of window functions."""
 
 Handler = Callable[[], None]
 """Serves a callback whose arguments have certain types."""
@@ -42,17 +50,20 @@ class Callbacks:
     """
 
     __slots__ = (
-        "_find",
         "_forgotten",
+        "_free",
         "_handlers",
+        "_lanes",
         "_makers",
         "_memory",
         "_next",
+        "_scalars",
         "_values",
         "hooks",
         "ignored",
         "in_hook",
         "instances",
+        "lanes",
         "progress",
         "state",
     )
@@ -69,6 +80,11 @@ class Callbacks:
         """Whether a callback is running from which SQLite must not be called."""
         self.ignored: Callable[[BaseException, object], None] = _silent
         """Told of every exception that SQLite's caller may not get to see, with the callable that raised it."""
+        self.lanes: list[Lane] = []
+        """Functions of one number that have been called: the guest names them by their place here. 0 is none."""
+        self._lanes: dict[int, int] = {}
+        self._scalars: dict[int, tuple[Any, bytes]] = {}
+        self._free = list(range(_LANES, 0, -1))
         self._handlers: dict[int, Handler] = {}
         self._makers: dict[int, Maker] = {}
         self._next = 0
@@ -77,23 +93,27 @@ class Callbacks:
 
     def functions(self, memory: Memory) -> Iterable[HostFunction]:
         """The ``callback`` import."""
-        handlers = self._handlers
-        words = memoryview(b"").cast("q")
+        self._memory = memory
+        return [HostFunction("wasqlite", "callback", "", "", self.dispatch, bare=True, serve=self._serve)]
 
-        def callback() -> None:
-            try:
-                handler = handlers[words[0]]
-            except KeyError:
-                handler = self._handler(words[0])
+    def _serve(self, parked: list[BaseException], state: State) -> Generator[None, None, None]:
+        return serve(self, parked, state)
+
+    def dispatch(self) -> None:
+        """Serve the callback whose key is in the block, one met for the first time, or made from inside another one."""
+        words = self.values.words
+        key = words[KEY]
+        handler = self._handlers.get(key)
+        if handler is None:
+            self._handler(key)()
+            words[LANE] = self._lanes.get(key, 0)
+        else:
             handler()
 
-        def find(found: memoryview) -> None:
-            nonlocal words
-            words = found
-
-        self._find = find
-        self._memory = memory
-        return [HostFunction("wasqlite", "callback", "", "", callback, bare=True)]
+    def place(self) -> Place:
+        """For the generator that serves callbacks."""
+        values = self.values
+        return Place(values.words, values.reals, self.lanes, self._handlers, values.put, self.failed)
 
     def attach(self, instance: Instance) -> None:
         """Find the block, before the first registration. Hold the lock."""
@@ -113,7 +133,7 @@ class Callbacks:
                     self.state.reentrant = False
 
             self._values = Values(self._memory, instance.function("wsq_callback", hold_gil=True)(), allocate)
-            self._find(self._values.words)
+            self.lanes += [self._no_lane()] * (1 + _LANES)
 
     @property
     def values(self) -> Values:
@@ -126,28 +146,36 @@ class Callbacks:
         if self._values is not None:
             self._values.allocate = _nothing
         self._values = self._forgotten = None
-        for registered in (self.hooks, self.instances, self._handlers, self._makers):
+        self.lanes.clear()
+        for registered in (self.hooks, self.instances, self._handlers, self._lanes, self._makers, self._scalars):
             registered.clear()
 
     # -- registration ------------------------------------------------------------------------------------------
 
-    def add(self, makers: Mapping[int, Maker]) -> int:
-        """Register a callback by its ``CALL_...``: its number."""
+    def add(self, makers: Mapping[int, Maker], scalar: tuple[Any, bytes] | None = None) -> int:
+        """Register a callback by its ``CALL_...``: its number. ``scalar``: a function and its error, worth a lane."""
         self._next += _CALLS
+        if scalar is not None:
+            self._scalars[self._next] = scalar
         for call, maker in makers.items():
             self._makers[self._next + call] = maker
         return self._next
 
     def forget(self, number: int) -> None:
         """Undo ``add``, if that was not done yet."""
+        self._scalars.pop(number, None)
         for call in range(_CALLS):
             self._makers.pop(number + call, None)
         for key in [key for key in self._handlers if number <= key >> 32 < number + _CALLS]:
             del self._handlers[key]
+            lane = self._lanes.pop(key, 0)
+            if lane:
+                self.lanes[lane] = self._no_lane()
+                self._free.append(lane)
 
     def settle(self) -> None:
         """Forget what SQLite has dropped. Hold the lock."""
-        if self._forgotten is not None:
+        if self._forgotten is not None and not self.state.depth:  # or one that is being called could be among them
             while number := self._forgotten():
                 self.forget(number)
 
@@ -163,8 +191,20 @@ class Callbacks:
             raise BridgeError(f"the guest called back for {key:#x}, which is not registered")
         if len(self._handlers) >= _MOST_HANDLERS:
             return maker(_ANY_SHAPE)
-        handler = self._handlers[key] = maker(key & 0xFFFF_FFFF)
+        shape = key & 0xFFFF_FFFF
+        handler = self._handlers[key] = maker(shape)
+        scalar = self._scalars.get(key >> 32)
+        if scalar is not None and shape in (_ONE_INTEGER, _ONE_FLOAT) and self._free:
+            self._lanes[key] = lane = self._free.pop()
+            function, message = scalar
+            self.lanes[lane] = function, self.values.words if shape == _ONE_INTEGER else self.values.reals, message
         return handler
+
+    def _no_lane(self) -> Lane:
+        def refuse(_: object) -> None:
+            raise BridgeError("the guest called back for a lane that is not in use")
+
+        return refuse, self.values.words, b""
 
     # -- for handlers ------------------------------------------------------------------------------------------
 

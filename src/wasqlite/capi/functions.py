@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wasqlite.bridge import ReentryError
-from wasqlite.capi.batch import FLOAT, INTEGER, NULL
-from wasqlite.capi.callback_values import ARGUMENTS, INSTANCE, RESULT, VALUE, Read
+from wasqlite.capi.batch import NULL
+from wasqlite.capi.callback_block import ARGUMENTS, INSTANCE, RESULT
+from wasqlite.capi.callback_values import Read
 from wasqlite.capi.callbacks import (
     CALL_FINAL,
     CALL_INVERSE,
@@ -19,7 +20,6 @@ from wasqlite.capi.callbacks import (
     Handler,
     Maker,
 )
-from wasqlite.capi.parameters import TOO_LARGE
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
@@ -56,10 +56,10 @@ def create_scalar(
     https://sqlite.org/c3ref/create_function.html
     """
 
-    def makers(callbacks: Callbacks) -> Mapping[int, Maker]:
-        return {CALL_ITSELF: _scalar(callbacks, function, message)}
+    def add(callbacks: Callbacks) -> int:
+        return callbacks.add({CALL_ITSELF: _scalar(callbacks, function, message)}, scalar=(function, message))
 
-    return _create(database, name, count, flags, _KIND_SCALAR, makers)
+    return _create(database, name, count, flags, _KIND_SCALAR, add)
 
 
 def create_aggregate(
@@ -70,15 +70,17 @@ def create_aggregate(
     https://sqlite.org/c3ref/create_function.html
     """
 
-    def makers(callbacks: Callbacks) -> Mapping[int, Maker]:
-        return {
-            CALL_STEP: _step(callbacks, factory, messages),
-            CALL_INVERSE: _inverse(callbacks, factory, messages),
-            CALL_VALUE: _value(callbacks, factory, messages),
-            CALL_FINAL: _final(callbacks, factory, messages, window),
-        }
+    def add(callbacks: Callbacks) -> int:
+        return callbacks.add(
+            {
+                CALL_STEP: _step(callbacks, factory, messages),
+                CALL_INVERSE: _inverse(callbacks, factory, messages),
+                CALL_VALUE: _value(callbacks, factory, messages),
+                CALL_FINAL: _final(callbacks, factory, messages, window),
+            }
+        )
 
-    return _create(database, name, count, flags, _KIND_WINDOW if window else _KIND_AGGREGATE, makers)
+    return _create(database, name, count, flags, _KIND_WINDOW if window else _KIND_AGGREGATE, add)
 
 
 def remove(database: Database, name: bytes, count: int, flags: int) -> Failure | None:
@@ -86,7 +88,7 @@ def remove(database: Database, name: bytes, count: int, flags: int) -> Failure |
 
     https://sqlite.org/c3ref/create_function.html
     """
-    return _create(database, name, count, flags, _KIND_WINDOW, None)
+    return _create(database, name, count, flags, _KIND_WINDOW, lambda _: 0)
 
 
 def _create(
@@ -95,12 +97,12 @@ def _create(
     count: int,
     flags: int,
     kind: int,
-    makers: Callable[[Callbacks], Mapping[int, Maker]] | None,
+    add: Callable[[Callbacks], int],
 ) -> Failure | None:
     with database.lock:
         create = database.function("wsq_create_function")
         callbacks = database.callbacks()
-        number = callbacks.add(makers(callbacks)) if makers is not None else 0
+        number = add(callbacks)
         address = database.put(name + b"\0")
         try:
             create(database._handle, address, count, flags, number, kind)
@@ -115,37 +117,13 @@ def _create(
 
 
 # -- handlers ------------------------------------------------------------------------------------------------------
-# A handler reads its arguments before it opens the instance for calls, and writes its answer after it closed it. They
-# are written out for the common cases, because a call more is a tenth of the whole callback.
+# A handler reads its arguments before it opens the instance for calls, and writes its answer after it closed it. The
+# commonest case, one number, has no handler of its own once it was met: see callback_server.
 
 
 def _scalar(callbacks: Callbacks, function: Any, message: bytes) -> Maker:
     values, state, failed = callbacks.values, callbacks.state, callbacks.failed
-    words, reals, put = values.words, values.reals, values.put
-
-    def of_one_number(arguments: memoryview) -> Handler:
-        def call() -> None:
-            try:
-                argument = arguments[ARGUMENTS]
-                state.reentrant = True
-                result = function(argument)
-                state.reentrant = False
-                kind = type(result)
-                if kind is int:
-                    try:
-                        words[VALUE] = result
-                    except ValueError:
-                        raise OverflowError(TOO_LARGE) from None
-                    words[RESULT] = INTEGER
-                elif kind is float:
-                    reals[VALUE] = result
-                    words[RESULT] = FLOAT
-                else:
-                    put(result)
-            except BaseException as error:
-                failed(error, function, message)
-
-        return call
+    put = values.put
 
     def of_one(read: Read) -> Handler:
         def call() -> None:
@@ -174,8 +152,6 @@ def _scalar(callbacks: Callbacks, function: Any, message: bytes) -> Maker:
         return call
 
     def maker(shape: int) -> Handler:
-        if shape in (_ONE | INTEGER, _ONE | FLOAT):
-            return of_one_number(words if shape == _ONE | INTEGER else reals)
         return of_one(values.piece(shape & 7)) if shape >> 24 == 1 else of_any(values.reader(shape))
 
     return maker

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasqlite.bridge import ReentryError
 from wasqlite.capi.batch import INTEGER
-from wasqlite.capi.callback_values import ARGUMENTS, RESULT, VALUE
+from wasqlite.capi.callback_block import ARGUMENTS, RESULT, VALUE
 from wasqlite.capi.callbacks import CALL_ITSELF, CALL_NO_MEMORY, CALL_UNEXPANDED, Callbacks, Handler, Maker
 
 if TYPE_CHECKING:

@@ -200,6 +200,14 @@ class Sandbox:
 
     def drain(self) -> None:
         """Finalize, reset and close what finalisers have queued, of all connections. Hold the lock."""
+        progress = self.progress
+        outer, progress.running = progress.running, progress.idle
+        try:
+            self._drain()
+        finally:
+            progress.running = outer
+
+    def _drain(self) -> None:
         dropped = self.dropped
         while dropped:
             item = dropped.popleft()
@@ -226,6 +234,7 @@ class Sandbox:
 
         https://sqlite.org/c3ref/close.html
         """
+        self.progress.running = self.progress.idle
         finalize = self.function("wsq_finalize")
         while handle.statements:
             finalize(handle.statements.pop())

@@ -347,7 +347,12 @@ class Statement:
         database = self.database
         with database.lock:
             self.active = 0
-            database.function("wsq_reset")(self.handle)
+            progress = database.progress
+            outer, progress.running = progress.running, progress.idle
+            try:
+                database.function("wsq_reset")(self.handle)
+            finally:
+                progress.running = outer
             database.finish()
 
     def column_names(self) -> list[str]:
