@@ -96,7 +96,9 @@ def run(module: str, url: str, environment: dict[str, str], paths: list[Path]) -
         lines = events.read_text().splitlines() if events.exists() else []
     found = Run([json.loads(line) for line in lines])
     if not found.summary:
-        sys.exit(f"{printed[-5000:]}\nthe process with {module} ended with status {child.returncode} before its tests did")
+        sys.exit(
+            f"{printed[-5000:]}\nthe process with {module} ended with status {child.returncode} before its tests did"
+        )
     return found
 
 

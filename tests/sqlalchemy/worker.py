@@ -1,7 +1,8 @@
 """One run of SQLAlchemy's tests, in a process of its own: ``worker.py MODULE URL EVENTS SOURCES PATH...``.
 
-Every engine that the tests make, by whatever URL, uses MODULE: it is what the dialect imports as its DB-API module. Every connection that a pool opens is looked at and counted by the module
-that its class comes from, so that the parent can check that the swap is real.
+Every engine that the tests make, by whatever URL, uses MODULE: it is what the dialect imports as its DB-API module.
+Every connection that a pool opens is looked at and counted by the module that its class comes from, so that the parent
+can check that the swap is real.
 """
 
 from __future__ import annotations
