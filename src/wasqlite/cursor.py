@@ -133,6 +133,14 @@ class Cursor:
             self._check_lent()
         return database
 
+    def _check_to_execute(self) -> Database:
+        """As ``_check``; what is refused leaves no number of changes behind, as in the stdlib."""
+        try:
+            return self._check()
+        except BaseException:
+            self._rowcount = -1
+            raise
+
     def _check_lent(self) -> None:
         """The cursor is at work: it may be used if that is a row factory's."""
         if self._lent is None:
@@ -157,7 +165,7 @@ class Cursor:
         connection = self._connection
         database = connection._database
         if self._closed or self._locked or database is None or connection._thread != get_ident():
-            database = self._check()
+            database = self._check_to_execute()
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
@@ -293,7 +301,7 @@ class Cursor:
         """Repeatedly executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"executemany() argument 1 must be str, not {row_values.type_name(sql)}")
-        database = self._check()
+        database = self._check_to_execute()
         self._locked = True
         try:
             iterator = iter(seq_of_parameters)

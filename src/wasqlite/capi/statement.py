@@ -214,7 +214,11 @@ class Statement:
         if kinds != self._kinds:
             self._take = takers[kinds]
             self._kinds = kinds
-        return self._take(database.memory.view, database.record_at)
+        try:
+            return self._take(database.memory.view, database.record_at)
+        except CorruptBatch:
+            database.memory.refresh()  # it may have grown during the call
+            return self._take(database.memory.view, database.record_at)
 
     def result(self, raw: bool) -> Result:
         """What ``quick`` left behind, in ``execute``'s form."""
