@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
+    from wasqlite.columnar.arrays import Batches
+    from wasqlite.columnar.arrow.results import ArrowStream, ArrowTable
     from wasqlite.connection import Connection
     from wasqlite.converting import Conversion
 
@@ -514,13 +516,13 @@ class Cursor:
 
         return arrays.fetch(self, types)
 
-    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Batches:
         """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
         from wasqlite.columnar import arrays
 
         return arrays.Batches(self, rows, types)
 
-    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> ArrowTable:
         """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
 
         See docs/columnar.md; needs ``wasqlite[arrow]``.
@@ -529,7 +531,7 @@ class Cursor:
 
         return results.fetch(self, types)
 
-    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> ArrowStream:
         """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
         from wasqlite.columnar.arrow import results
 

@@ -220,6 +220,7 @@ def test_factories_have_no_say(connect: Connect) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The default date converter:DeprecationWarning")
 def test_columns_that_converters_make_objects_of_are_refused(connect: Connect) -> None:
     con = connect(detect_types=wasqlite.PARSE_DECLTYPES)
     con.execute("create table t(x integer, d date)")
