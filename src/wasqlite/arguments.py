@@ -6,10 +6,16 @@ import math
 import operator
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
 from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
+from wasqlite.bridge.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _NAMES = (
     "database",
@@ -23,10 +29,7 @@ _NAMES = (
 )
 
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-class Arguments(NamedTuple):
+class Arguments(Record):
     """The arguments after conversion."""
 
     database: Any
@@ -37,18 +40,6 @@ class Arguments(NamedTuple):
     cached_statements: int
     uri: bool
     autocommit: bool | int
-
-
-def text(function: str, which: int | str, value: Any) -> bytes:
-    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
-    if not isinstance(value, str):
-        named = which if isinstance(which, int) else f"'{which}'"
-        given = "None" if value is None else type(value).__name__
-        raise TypeError(f"{function}() argument {named} must be str, not {given}")
-    encoded = value.encode()
-    if b"\0" in encoded:
-        raise ValueError("embedded null character")
-    return encoded
 
 
 def sqlite_integer(value: Any) -> int:

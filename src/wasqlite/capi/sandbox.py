@@ -7,18 +7,22 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition, RLock
-from typing import TYPE_CHECKING, Protocol
 
 from wasqlite.bridge import ForkedInstance, HostFunction, Memory
 from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.progress import Progress
 from wasqlite.capi.turns import without_sleep
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from wasqlite.bridge import Library
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
     from wasqlite.capi.status import Cause
+else:
+    Protocol = object
 
 
 class HostSide(Protocol):
@@ -144,6 +148,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Throw the instance away, and give the host's files back. Hold the lock."""
+        self._buffer_size = 0  # there is none to write to: who comes with input is told so by the call for another one
         try:
             self.instance.close()
         finally:
