@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files
+.PHONY: batches conformance stubtest check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -41,6 +42,10 @@ test: setup  ## all tests, the quick ones first, then other Pythons found here, 
 	$(BIN)/python tests/interpreters.py
 	$(BIN)/python tests/cpython/run.py
 
+# Whatever the sizes of batches, results are the same.
+batches: setup  ## the driver's tests with batches of 1, 2 and 7 rows
+	for rows in 1 2 7; do $(BIN)/python -m pytest -m "not slow" --batch-rows $$rows tests/capi tests/driver || exit 1; done
+
 conformance: setup  ## CPython's own sqlite3 tests, unmodified, on every Python found here
 	$(BIN)/python tests/cpython/run.py
 
@@ -74,11 +79,15 @@ bench-quick: setup .venv/bench  ## the same with less data (two minutes)
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py
 
-check: setup constants  ## format, lint, types, layers, generated files
+stubtest: setup  ## names, signatures and types, beside what typeshed says of sqlite3
+	$(BIN)/python tests/stubs/run.py
+
+check: setup constants  ## format, lint, types, layers, generated files, the public interface
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src build/*.py
 	$(BIN)/lint-imports
+	$(BIN)/python tests/stubs/run.py
 
 constants: setup  ## generate capi/constants.py again; fail if it differs from what is committed
 	$(BIN)/python build/constants.py

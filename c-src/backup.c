@@ -202,9 +202,15 @@ int wsq_backup_step(sqlite3 *target, wsq_backup *b, int pages) {
   return call_end(call, target, rc);
 }
 
+static int feed_misuse(sqlite3 *target) {
+  wsq_call *call = call_begin();
+  return call ? call_end(call, target, SQLITE_MISUSE) : SQLITE_NOMEM;
+}
+
 /* A step over the pages in the window, which follow those of the step before. */
 int wsq_backup_feed(sqlite3 *target, wsq_backup *b, uint32_t page_size, uint32_t page_count, uint32_t first, uint32_t count,
                     const unsigned char *window) {
+  if (page_size < 512 || page_size > MAX_PAGE || first < 1 || count > page_count) return feed_misuse(target);
   sqlite3_int64 at = (sqlite3_int64)page_size * (first - 1);
   sqlite3_int64 size = (sqlite3_int64)page_size * count;
   b->page_size = page_size;

@@ -2,4 +2,5 @@
 
 #include "sqlite_config.h"
 #include "sqlite3.c"
+#include "sqlite_row.h"
 #include "sqlite_pages.h"

@@ -42,18 +42,6 @@ class Arguments(Record):
     autocommit: bool | int
 
 
-def text(function: str, which: int | str, value: Any) -> bytes:
-    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
-    if not isinstance(value, str):
-        named = which if isinstance(which, int) else f"'{which}'"
-        given = "None" if value is None else type(value).__name__
-        raise TypeError(f"{function}() argument {named} must be str, not {given}")
-    encoded = value.encode()
-    if b"\0" in encoded:
-        raise ValueError("embedded null character")
-    return encoded
-
-
 def sqlite_integer(value: Any) -> int:
     """An int of 64 bits."""
     if not isinstance(value, int):

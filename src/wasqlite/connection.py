@@ -22,10 +22,14 @@ from wasqlite.vfs.host import HostFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal, NoReturn
+    from typing import Any, Literal, NoReturn, Self, TypeVar, overload
+
+    from _typeshed import ReadableBuffer
 
     from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
+
+    _CursorT = TypeVar("_CursorT", bound=Cursor)
 
 _INT_MAX = 0x7FFF_FFFF
 
@@ -85,8 +89,30 @@ class Connection:
     row_factory: Any
     text_factory: Any
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        """Open a database; the arguments are those of ``connect()``."""
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            database: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+            timeout: float = 5.0,
+            detect_types: int = 0,
+            isolation_level: str | None = "",
+            check_same_thread: bool = True,
+            factory: Any = None,
+            cached_statements: int = 128,
+            uri: bool = False,
+            *,
+            autocommit: bool | Literal[-1] = -1,
+        ) -> None:
+            """Open a database; the arguments are those of ``connect()``."""
+
+    else:
+
+        def __init__(self, *args, **keywords):
+            """Open a database; the arguments are those of ``connect()``."""
+            self._initialise(args, keywords)
+
+    def _initialise(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         arguments.positional("_sqlite3.Connection", len(args))
         given = arguments.parse(args, keywords)
         sys.audit("sqlite3.connect", given.database)
@@ -156,6 +182,13 @@ class Connection:
         return self._check_open()
 
     # -- statements --------------------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        @overload
+        def cursor(self) -> Cursor: ...
+        @overload
+        def cursor(self, factory: Callable[[Connection], _CursorT]) -> _CursorT: ...
 
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
         """Return a cursor for the connection."""
@@ -230,9 +263,9 @@ class Connection:
         from wasqlite.blob import open_on
 
         names = (
-            arguments.text("blobopen", "name", name),
-            arguments.text("blobopen", 1, table),
-            arguments.text("blobopen", 2, column),
+            arguments.c_string("blobopen", "'name'", name),
+            arguments.c_string("blobopen", "1", table),
+            arguments.c_string("blobopen", "2", column),
         )
         rowid = arguments.sqlite_integer(row)
         return open_on(self, self._check(), names, rowid, not readonly)
@@ -254,10 +287,9 @@ class Connection:
         from wasqlite.backup import copy, seconds
 
         if not isinstance(target, Connection):
-            given = "None" if target is None else type(target).__name__
-            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {given}")
+            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {type_name(target)}")
         pages = arguments.c_int(pages)
-        encoded = arguments.text("backup", "name", name)
+        encoded = arguments.c_string("backup", "'name'", name)
         pause = seconds(sleep)
         source = self._check()
         if target is self:
@@ -271,15 +303,15 @@ class Connection:
         """Serialize a database into a byte string."""
         from wasqlite.serialization import serialize
 
-        encoded = arguments.text("serialize", "name", name)
+        encoded = arguments.c_string("serialize", "'name'", name)
         return serialize(self._check(), encoded)
 
-    def deserialize(self, data: Any, /, *, name: str = "main") -> None:
+    def deserialize(self, data: str | ReadableBuffer, /, *, name: str = "main") -> None:
         """Load a serialized database, in memory, in the place of the one with that name."""
         from wasqlite.serialization import data_of, deserialize
 
         content = data_of(data)
-        encoded = arguments.text("deserialize", "name", name)
+        encoded = arguments.c_string("deserialize", "'name'", name)
         deserialize(self._check(), content, encoded)
 
     # -- transactions ------------------------------------------------------------------------------------------
@@ -470,7 +502,7 @@ class Connection:
         number, switch = arguments.c_int(op), bool(enable)
         config.put(self._check(), number, switch)
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         self._check_open()
         return self
 

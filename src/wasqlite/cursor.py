@@ -21,7 +21,7 @@ from wasqlite.statement_cache import Query, encode_sql
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Self
 
     from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
@@ -157,7 +157,7 @@ class Cursor:
 
     # -- execution ---------------------------------------------------------------------------------------------
 
-    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {row_values.type_name(sql)}")
@@ -249,7 +249,7 @@ class Cursor:
 
     def _keep_outcome(self, query: Query) -> None:
         """Keep what ``Statement.quick`` left behind, in the general way."""
-        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        status = self._keep(query, *query.statement.result(raw=False))
         if query.is_dml and self._next is None:
             self._rowcount = status.changes
 
@@ -296,7 +296,7 @@ class Cursor:
             self._next = next(rows)
         return status
 
-    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Cursor:
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
         """Repeatedly executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"executemany() argument 1 must be str, not {row_values.type_name(sql)}")
@@ -341,7 +341,7 @@ class Cursor:
                 changes += status.changes
         return changes
 
-    def executescript(self, sql_script: str, /) -> Cursor:
+    def executescript(self, sql_script: str, /) -> Self:
         """Executes multiple SQL statements at once; an open transaction is committed first."""
         if not isinstance(sql_script, str):
             raise TypeError(f"executescript() argument must be str, not {row_values.type_name(sql_script)}")
@@ -420,7 +420,7 @@ class Cursor:
             self._rowcount = -1 if self._changes >= 0 else self._rowcount
             raise from_failure(failure)
 
-    def __iter__(self) -> Cursor:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
@@ -691,7 +691,8 @@ class Cursor:
         return self._connection
 
     @property
-    def description(self) -> Description | None:
+    # Not "| None", as typeshed has it: it would have to be ruled out after every SELECT.
+    def description(self) -> Description | Any:
         """The names of the result columns, each with six times None; None if there are none."""
         columns = self._columns
         return None if columns is None else columns.description

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from oracle import Case, Subject, observe
 
 import wasqlite
+from wasqlite.capi import constants
 from wasqlite.capi.config import SWITCHES
 
 CASES: dict[str, Case] = {}
@@ -148,7 +149,7 @@ def test_every_switch_of_our_sqlite_can_be_turned(con: wasqlite.Connection) -> N
 @pytest.mark.parametrize("name", ["MAINDBNAME", "LOOKASIDE", "FP_DIGITS"])
 def test_what_is_no_switch_is_refused(con: wasqlite.Connection, name: str) -> None:
     """SQLite would take the number for an address."""
-    op = getattr(wasqlite, f"SQLITE_DBCONFIG_{name}")
+    op = getattr(constants, f"SQLITE_DBCONFIG_{name}")
     with pytest.raises(ValueError, match=f"unknown config 'op': {op}"):
         con.setconfig(op, True)
     with pytest.raises(ValueError, match=f"unknown config 'op': {op}"):

@@ -115,7 +115,7 @@ class Backup:
             return self._note(found), target
         try:
             snapshot, rc, self.failure = self._pages.begin()
-            if self.failure is not None:
+            if snapshot is None:
                 return rc, self._source
             return self._carry(target, self._pages, snapshot, pages), target
         finally:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from wasqlite.bridge import BridgeError
 from wasqlite.capi.owned import Owned, discard
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
     from wasqlite.capi.status import Failure, Status
+
+
+_PAGE_SIZES = frozenset(1 << n for n in range(9, 17))
 
 
 class Snapshot(NamedTuple):
@@ -25,7 +29,9 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, found: Status) -> Snapshot:
-        """As ``wsq_pages_begin`` leaves it."""
+        """As ``wsq_pages_begin`` leaves it. Checked, since another guest may be told."""
+        if found.columns not in _PAGE_SIZES:
+            raise BridgeError(f"a guest says that its database has pages of {found.columns} bytes")
         return cls(found.columns, found.rows, found.tail, found.reprepared, bool(found.readonly))
 
 
@@ -49,7 +55,7 @@ class Pages(Owned):
 
     closes = "wsq_pages_close"
 
-    def begin(self, *, while_writing: bool = False) -> tuple[Snapshot, int, Failure | None]:
+    def begin(self, *, while_writing: bool = False) -> tuple[Snapshot | None, int, Failure | None]:
         """Begin to read, in the connection's own transaction if there is one; with the result code. Hold the lock.
 
         If that one writes, it is SQLITE_BUSY, or, with ``while_writing``, its changes are seen.
@@ -57,7 +63,7 @@ class Pages(Owned):
         if self.database.dropped:
             self.database.drain()
         found, failure = self.run("wsq_pages_begin", while_writing)
-        return Snapshot.of(found), found.rc, failure
+        return (Snapshot.of(found) if failure is None else None), found.rc, failure
 
     def read(self, first: int, count: int, page_size: int) -> tuple[memoryview, int, Failure | None]:
         """The bytes of ``count`` pages from number ``first`` on, in guest memory: copy them at once. Hold the lock."""

@@ -26,6 +26,9 @@ RECORD_AT, RECORD_VALUES = 112, 21
 INPUT_AT, INPUT_SIZE = 280, 4096
 """Offsets from the status block (``wsq_quick_area``)."""
 
+ROWS = 2
+"""What ``wsq_quick`` fetches at most."""
+
 OUTCOME = Struct("<i4xq8xq8xiI44xI8xQ")
 """Of the status block: rc, changes, last_rowid, autocommit, rows, reprepared, kinds."""
 

@@ -37,7 +37,7 @@ def read_all(database: Database, schema: bytes) -> tuple[bytes, Failure | None]:
     data = BytesIO()
     try:
         snapshot, _, failure = pages.begin(while_writing=True)
-        if failure is not None:
+        if snapshot is None:
             return b"", failure
         most = max(1, _PIECE // snapshot.page_size)
         for first in range(1, snapshot.page_count + 1, most):

@@ -8,7 +8,7 @@ from struct import error as StructError
 from wasqlite.capi.batch import CorruptBatch, GuestColumn, Raw, decode, decode_raw, guest_columns
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
-from wasqlite.capi.quick import OUTCOME, packers, refuse, takers
+from wasqlite.capi.quick import OUTCOME, ROWS, packers, refuse, takers
 from wasqlite.capi.sandbox import ACTIVE, RUNNING
 from wasqlite.capi.status import Failure, Status, read
 
@@ -216,9 +216,9 @@ class Statement:
             self._kinds = kinds
         return self._take(database.memory.view, database.record_at)
 
-    def result(self, max_rows: int, raw: bool) -> Result:
+    def result(self, raw: bool) -> Result:
         """What ``quick`` left behind, in ``execute``'s form."""
-        return self._result(max_rows, raw)
+        return self._result(ROWS, raw)
 
     def fetch(self, max_rows: int, max_bytes: int, raw: bool = False, as_blobs: bytes | None = None) -> Result:
         """Step on, for a further batch.
