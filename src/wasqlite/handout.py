@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
 
 from wasqlite import rows as row_values
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from wasqlite.cursor import Cursor
 
     Values = tuple[Any, ...]
-    Lent = tuple[list[Values], Iterator[Values]]
-    """Rows of a cursor that a row factory is working on, as they came, and an iterator over what it has not seen."""
 
 ALL_ROWS = 1 << 20
 ALL_BYTES = 1 << 20
