@@ -29,8 +29,8 @@ class HostFunction:
     call: an exception leaves it there. Such a function is reentrant, but it opens the instance for calls by itself
     (``State.reentrant``), when it has read its input, and closes it again before it writes its answer.
 
-    ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it makes
-    the generator that is resumed for each call, with the nets of ``trampoline``.
+    ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it
+    makes the generator that is resumed for each call, with the nets of ``trampoline``.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
