@@ -14,6 +14,9 @@
 #define WSQ_KEY_TYPES 8
 /* How many bytes of text, blob or error message the block itself has room for. */
 #define WSQ_RESULT_BYTES 4096
+/* What stands where a lane's answer is expected. An int64 can be just this: then the host is asked, see functions.c. */
+#define WSQ_NO_INTEGER ((int64_t)0x9E3779B97F4A7C15)
+#define WSQ_NO_REAL ((int64_t)0x7FF4D1CEC0DEFACE)
 
 /* Bits of wsq_status_block.flags */
 #define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */
@@ -95,6 +98,8 @@ typedef struct wsq_callback_block {
   int64_t instance;  /* of an aggregate: the host's number for it, 0 if it has none yet */
   int64_t count;     /* of arguments */
   int64_t lane;      /* the host's number for a function with one argument of this type, 0 if it has none: it may put one there */
+  int64_t integer;   /* the answer of a lane that is an int64: anything but WSQ_NO_INTEGER, while `result` stays as it is */
+  int64_t real;      /* the answer of a lane that is a float64: anything but the bits WSQ_NO_REAL, which are a NaN's */
   int64_t arguments[WSQ_ARGUMENTS]; /* the bits of int64 or float64; the address of text and blob, and from bit 32 on their size */
   uint8_t types[WSQ_ARGUMENTS];     /* their storage classes */
   char bytes[WSQ_RESULT_BYTES];     /* text, blob or message of the result */
@@ -158,10 +163,12 @@ AT(wsq_callback_block, value, 16);
 AT(wsq_callback_block, instance, 24);
 AT(wsq_callback_block, count, 32);
 AT(wsq_callback_block, lane, 40);
-AT(wsq_callback_block, arguments, 48);
-AT(wsq_callback_block, types, 8048);
-AT(wsq_callback_block, bytes, 9048);
-_Static_assert(sizeof(wsq_callback_block) == 13144, "wsq_callback_block");
+AT(wsq_callback_block, integer, 48);
+AT(wsq_callback_block, real, 56);
+AT(wsq_callback_block, arguments, 64);
+AT(wsq_callback_block, types, 8064);
+AT(wsq_callback_block, bytes, 9064);
+_Static_assert(sizeof(wsq_callback_block) == 13160, "wsq_callback_block");
 #undef AT
 _Static_assert(sizeof(void *) == 4, "addresses are 32 bits wide");
 

@@ -9,7 +9,7 @@
 extern wsq_callback_block wsq_block_of_callback;
 
 /* What is called of a callback: added to the number under which the host has it, a multiple of 8. */
-enum { CALL_ITSELF = 0, CALL_STEP = 1, CALL_INVERSE = 2, CALL_VALUE = 3, CALL_FINAL = 4, CALL_UNEXPANDED = 5, CALL_NO_MEMORY = 6 };
+enum { CALL_ITSELF = 0, CALL_STEP = 1, CALL_INVERSE = 2, CALL_VALUE = 3, CALL_FINAL = 4, CALL_UNEXPANDED = 5, CALL_NO_MEMORY = 6, CALL_DOUBT = 7 };
 
 /* What SQLite keeps for a function or collation. callback_drop is its destructor. */
 typedef struct callback_kept {

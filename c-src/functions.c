@@ -100,6 +100,12 @@ static void scalar(sqlite3_context *context, int count, sqlite3_value **values) 
   give(context, callback_call(callback_of(context)));
 }
 
+/* A lane left everything as it was: the host could not answer, or the answer was by chance this integer. */
+static void doubt(sqlite3_context *context) {
+  callback_begin();
+  give(context, callback_call(CALL_DOUBT));
+}
+
 /* The same for one argument: the host can have a lane for its type, which spares it most of the way. */
 static void scalar_of_one(sqlite3_context *context, int count, sqlite3_value **values) {
   wsq_callback_block *block = &wsq_block_of_callback;
@@ -113,9 +119,25 @@ static void scalar_of_one(sqlite3_context *context, int count, sqlite3_value **v
   block->callback = kept->callback;
   block->result = RESULT_ERROR;
   block->lane = kept->lanes[type];
+  block->integer = WSQ_NO_INTEGER;
+  block->real = WSQ_NO_REAL;
   wsq_host_callback();
   if (!kept->lanes[type]) kept->lanes[type] = block->lane;
-  give(context, (int)(block->result & 0xFF));
+  if (block->result) {
+    give(context, (int)(block->result & 0xFF));
+  } else if (block->integer != WSQ_NO_INTEGER) {
+    sqlite3_result_int64(context, block->integer);
+  } else if (block->real != WSQ_NO_REAL) {
+    double real;
+    memcpy(&real, &block->real, 8);
+    sqlite3_result_double(context, real);
+  } else {
+    doubt(context);
+  }
+  /* A callback that is under way, and led here, must not be taken to have answered. */
+  block->lane = 0;
+  block->integer = WSQ_NO_INTEGER;
+  block->real = WSQ_NO_REAL;
 }
 
 /* Steps and inverse steps have no result but an error. */

@@ -7,7 +7,8 @@ from struct import pack_into
 import pytest
 
 from wasqlite.bridge import BridgeError, Memory, MemoryAccessError
-from wasqlite.capi.callback_values import ARGUMENTS, BYTES, COUNT, RESULT, SIZE, TYPES, VALUE, Values
+from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, RESULT, SIZE, TYPES, VALUE
+from wasqlite.capi.callback_values import Values
 from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.progress import Progress
 
@@ -121,7 +122,7 @@ def test_a_key_that_nobody_registered_is_an_error():
     callbacks = Callbacks(Progress())
     number = callbacks.add({0: lambda shape: lambda: None})
     callbacks._handler(number << 32)()
-    for key in (0, (number + 1) << 32, -1, 2**62):
+    for key in (0, 7, (number + 1) << 32, -1, 2**62):
         with pytest.raises(BridgeError, match="not registered"):
             callbacks._handler(key)
     callbacks.forget(number)

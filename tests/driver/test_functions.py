@@ -6,6 +6,7 @@ import array
 import datetime
 import gc
 import sqlite3
+import struct
 import sys
 import threading
 import weakref
@@ -332,6 +333,89 @@ def test_a_function_may_run_the_very_statement_that_calls_it(same):
         return s.con.execute("select f(?)", (20,)).fetchall()
 
     same(case)
+
+
+NUMBERS = [0, 1, -1, 2**63 - 1, -(2**63), 1.5, -0.0, float("inf"), float("nan"), None, "text", b"blob", True, 2**63]
+
+
+@pytest.mark.parametrize("inner", NUMBERS, ids=repr)
+@pytest.mark.parametrize("outer", NUMBERS, ids=repr)
+def test_numbers_of_nested_functions_are_not_mixed_up(same, outer, inner):
+    def case(s):
+        s.con.create_function("g", 1, lambda x: inner)
+
+        def f(x):
+            rows = [
+                s.attempt(lambda sql=sql: s.con.execute(sql).fetchall()) for sql in ("select g(1)", "select g(1.5)")
+            ]
+            seen.append(rows)
+            return outer
+
+        seen = []
+        s.con.create_function("f", 1, f)
+        sql = "select f(x), f(x + 0.5), g(x) from (select 1 x union all select 2 union all select 3)"
+        return s.attempt(lambda: s.con.execute(sql).fetchall()), seen
+
+    same(case)
+
+
+# What the guest puts where it expects an answer, as an integer and as the bits of a float.
+NO_INTEGER = 0x9E3779B97F4A7C15 - 2**64
+NO_REAL = struct.unpack("<d", struct.pack("<Q", 0x7FF4D1CEC0DEFACE))[0]
+
+
+def test_no_number_is_taken_for_a_missing_answer(same):
+    def case(s):
+        s.con.execute("create table t(x)")
+        s.con.executemany("insert into t values (?)", [(1,), (NO_INTEGER,), (2.5,), (NO_INTEGER - 1,)])
+        seen = []
+        s.con.create_function("f", 1, lambda x: seen.append(x) or x)
+        s.con.create_function("g", 1, lambda x: NO_INTEGER)
+        s.con.create_function("h", 1, lambda x: NO_REAL)
+        return s.con.execute("select f(x), g(x), h(x), typeof(h(x)), g(f(x)) from t").fetchall(), seen
+
+    same(case)
+
+
+def test_every_function_has_a_lane_or_none(con):
+    # There are 250.
+    for n in range(300):
+        con.create_function(f"f{n}", 1, lambda x, n=n: x + n)
+    sql = ", ".join(f"f{n}(1), f{n}(0.5)" for n in range(300))
+    expected = tuple(value for n in range(300) for value in (1 + n, 0.5 + n))
+    for _ in range(3):
+        assert con.execute(f"select {sql}").fetchone() == expected
+    for n in range(0, 300, 2):
+        con.create_function(f"f{n}", 1, lambda x, n=n: x - n)
+    expected = tuple(value for n in range(300) for value in ((1 - n, 0.5 - n) if n % 2 == 0 else (1 + n, 0.5 + n)))
+    for _ in range(3):
+        assert con.execute(f"select {sql}").fetchone() == expected
+    callbacks = con._database.sandbox.callbacks
+    assert len(callbacks._free) + len(callbacks._lanes) == 250
+    assert len(callbacks.lanes) == 251
+
+
+def test_a_function_that_replaces_itself_while_it_is_compiled_into_a_statement(con):
+    # A deterministic function of constants can be called while a statement is compiled, when nothing runs.
+    con.execute("create table t(x)")
+    con.execute("create index i on t(x)")
+    con.executemany("insert into t values (?)", [(n,) for n in range(1000)])
+    con.execute("analyze")
+
+    def f(x):
+        for n in range(5):
+            try:
+                con.create_function("f", 1, lambda x: 7, deterministic=True)
+                con.create_function(f"f{n}", 1, lambda x: 7, deterministic=True)
+            except wasqlite.OperationalError:
+                refused.append(n)
+        return 7
+
+    refused = []
+    for _ in range(5):
+        con.create_function("f", 1, f, deterministic=True)
+        assert con.execute("select count(*) from t where x > f(1) and x < f(3.5)").fetchone() == (0,)
+    assert con._database.instance.dead is None
 
 
 def test_nested_text_results_do_not_overwrite_each_other(con):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from wasqlite.bridge.record import Record
-from wasqlite.capi.batch import FLOAT, INTEGER
-from wasqlite.capi.callback_block import ARGUMENTS, KEY, LANE, RESULT, VALUE
+from wasqlite.capi.callback_block import ARGUMENTS, KEY, LANE, LANE_INTEGER, LANE_REAL
 from wasqlite.capi.parameters import TOO_LARGE
 
 TYPE_CHECKING = False
@@ -34,7 +33,11 @@ class Place(Record):
 def serve(callbacks: Callbacks, parked: list[BaseException], state: State) -> Generator[None, None, None]:
     """One generator for all callbacks that are not made from inside another one. The nets are those of the bridge.
 
-    A lane goes without the key, the handler and two calls: a third of the time of ``SELECT f(x)``.
+    No ``continue``: a signal's exception in its jump would miss the nets (CPython 3.11 looks for its handler one
+    instruction before the target).
+
+    A lane goes without the key, the handler and two calls, and where its answer stands tells its type: together 40 % of
+    the time of ``SELECT sum(f(x))``.
     """
     words: Any = ()
     reals: Any = ()
@@ -58,35 +61,33 @@ def serve(callbacks: Callbacks, parked: list[BaseException], state: State) -> Ge
                                 except IndexError:
                                     words, reals, lanes, handlers, put, failed = callbacks.place()
                                     lane = words[LANE]
-                                if not lane:
+                                if lane:
+                                    function, arguments, message = lanes[lane]
+                                    try:
+                                        argument = arguments[ARGUMENTS]
+                                        state.reentrant = True
+                                        result = function(argument)
+                                        state.reentrant = False
+                                        kind = type(result)
+                                        if kind is int:
+                                            try:
+                                                words[LANE_INTEGER] = result
+                                            except ValueError:
+                                                raise OverflowError(TOO_LARGE) from None
+                                        elif kind is float and result == result:
+                                            reals[LANE_REAL] = result
+                                        else:
+                                            put(result)
+                                    except BaseException as error:
+                                        failed(error, function, message)
+                                    function = result = None  # or they would live until the next callback
+                                else:
                                     handler = handlers.get(words[KEY])
                                     if handler is None:
                                         callbacks.dispatch()
                                     else:
                                         handler()
                                         handler = None
-                                    continue
-                                function, arguments, message = lanes[lane]
-                                try:
-                                    argument = arguments[ARGUMENTS]
-                                    state.reentrant = True
-                                    result = function(argument)
-                                    state.reentrant = False
-                                    kind = type(result)
-                                    if kind is int:
-                                        try:
-                                            words[VALUE] = result
-                                        except ValueError:
-                                            raise OverflowError(TOO_LARGE) from None
-                                        words[RESULT] = INTEGER
-                                    elif kind is float:
-                                        reals[VALUE] = result
-                                        words[RESULT] = FLOAT
-                                    else:
-                                        put(result)
-                                except BaseException as error:
-                                    failed(error, function, message)
-                                function = result = None  # or they would live until the next callback
                         except BaseException as error:
                             state.reentrant = False
                             parked += [error]

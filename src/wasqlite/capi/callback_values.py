@@ -9,7 +9,7 @@ from typing import Any
 
 from wasqlite.bridge import BridgeError, Memory
 from wasqlite.capi.batch import BLOB, FLOAT, INTEGER, NULL, TEXT
-from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, RESULT, SIZE, TYPES, VALUE
+from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, NO_INTEGER, RESULT, SIZE, TYPES, VALUE
 from wasqlite.capi.parameters import TOO_LARGE, UnsupportedType, normalise
 
 _NO_MEMORY, _TOO_BIG, _ON_HEAP = 6, 7, 8
@@ -95,6 +95,10 @@ class Values:
         self.memory.write(address, data)
         self.words[VALUE] = address
         self.words[RESULT] = size << 8 | _ON_HEAP + kind
+
+    def put_doubted(self) -> None:
+        """Answer with the one integer that cannot be the answer of a lane."""
+        self.put(NO_INTEGER)
 
     def put_no_memory(self) -> None:
         """Answer with SQLITE_NOMEM."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress
 
-CALL_ITSELF, CALL_STEP, CALL_INVERSE, CALL_VALUE, CALL_FINAL, CALL_UNEXPANDED, CALL_NO_MEMORY = range(7)
+CALL_ITSELF, CALL_STEP, CALL_INVERSE, CALL_VALUE, CALL_FINAL, CALL_UNEXPANDED, CALL_NO_MEMORY, _CALL_DOUBT = range(8)
 _CALLS = 8
 """Every number is a multiple of it; ``CALL_...`` is added."""
 
@@ -86,7 +86,7 @@ class Callbacks:
         self._scalars: dict[int, tuple[Any, bytes]] = {}
         self._free = list(range(_LANES, 0, -1))
         self._handlers: dict[int, Handler] = {}
-        self._makers: dict[int, Maker] = {}
+        self._makers: dict[int, Maker] = {_CALL_DOUBT: lambda _: self._doubt}
         self._next = 0
         self._values: Values | None = None
         self._forgotten: Callable[[], int] | None = None
@@ -199,6 +199,11 @@ class Callbacks:
             function, message = scalar
             self.lanes[lane] = function, self.values.words if shape == _ONE_INTEGER else self.values.reals, message
         return handler
+
+    def _doubt(self) -> None:
+        """A lane seems not to have answered. If it was not struck by an exception, it did, with this very integer."""
+        if not self.progress.parked:
+            self.values.put_doubted()
 
     def _no_lane(self) -> Lane:
         def refuse(_: object) -> None:
