@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files conformance check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files
+.PHONY: batches conformance sqlalchemy stubtest check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -35,14 +36,27 @@ setup: .venv/installed  ## virtual environment, tools, compiled module
 demo: setup .venv/demo  ## real data, SQLite in the sandbox and the stdlib side by side
 	@$(BIN)/python examples/demo.py
 
-test: setup  ## all tests, the quick ones first, then other Pythons found here, then CPython's
+test: setup .venv/sqlalchemy  ## all tests, the quick ones first, then other Pythons found here, then CPython's
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
 	$(BIN)/python tests/cpython/run.py
+	$(BIN)/python tests/sqlalchemy/run.py
+
+# Whatever the sizes of batches, results are the same.
+batches: setup  ## the driver's tests with batches of 1, 2 and 7 rows
+	for rows in 1 2 7; do $(BIN)/python -m pytest -m "not slow" --batch-rows $$rows tests/capi tests/driver || exit 1; done
 
 conformance: setup  ## CPython's own sqlite3 tests, unmodified, on every Python found here
 	$(BIN)/python tests/cpython/run.py
+
+.venv/sqlalchemy: .venv/installed pyproject.toml
+	@echo "setup: install SQLAlchemy into .venv ..."
+	@$(BIN)/python -m pip install --quiet --group sqlalchemy
+	@touch $@
+
+sqlalchemy: setup .venv/sqlalchemy  ## SQLAlchemy's tests of a dialect: the stdlib and wasqlite side by side
+	$(BIN)/python tests/sqlalchemy/run.py
 
 # About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (20 minutes)
@@ -54,7 +68,7 @@ stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9,
 crash: setup  ## 200 rounds per journal mode: a killed writer, and the other side recovers
 	WASQLITE_CRASH_ROUNDS=200 $(BIN)/python -m pytest -s tests/driver/test_crash.py
 
-mptest: setup  ## SQLite's own multi-process scripts, native and wasqlite processes mixed
+mptest: setup .venv/sqlalchemy  ## SQLite's own multi-process scripts, native and wasqlite processes mixed
 	$(BIN)/python tests/mptest/run.py
 
 crossings: setup  ## host calls of a transaction per journal mode, beside native's system calls
@@ -74,11 +88,15 @@ bench-quick: setup .venv/bench  ## the same with less data (two minutes)
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py
 
-check: setup constants  ## format, lint, types, layers, generated files
+stubtest: setup  ## names, signatures and types, beside what typeshed says of sqlite3
+	$(BIN)/python tests/stubs/run.py
+
+check: setup constants  ## format, lint, types, layers, generated files, the public interface
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src build/*.py
 	$(BIN)/lint-imports
+	$(BIN)/python tests/stubs/run.py
 
 constants: setup  ## generate capi/constants.py again; fail if it differs from what is committed
 	$(BIN)/python build/constants.py

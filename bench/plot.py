@@ -110,7 +110,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
     if handles:
         axes.legend(handles=handles, loc="lower left", frameon=False, fontsize=8.5, borderaxespad=0.1)
     figure_.text(0.012, 0.008, footnote(all_rows, document), fontsize=7.8, color=FAINT, va="bottom", linespacing=1.35)
-    figure_.tight_layout(rect=(0, 0.07, 0.985, 0.965))
+    figure_.tight_layout(rect=(0.012, 0.07, 0.985, 0.965))
     metadata = {"Description": digest(document)} | ({"Date": None} if path.suffix == ".svg" else {})
     figure_.savefig(path, metadata=metadata, dpi=110, facecolor="white")
     plt.close(figure_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import statistics
 from collections.abc import Iterable
@@ -231,7 +232,7 @@ def markdown(document: dict[str, Any]) -> str:
         [
             f"{machine['date']}, {runs} run{'s' * (runs > 1)} at commit {machine['commit']}: {machine['processor']}, "
             f"{machine['processors']} processors, {machine['system']}, CPython {machine['python']}, {versions}, "
-            f"SQLite {machine['sqlite'][:10]} {machine['sqlite'][20:30]}; load average {max(machine['load'])} at most.",
+            f"SQLite {machine['sqlite'][:10]} {machine['sqlite'][20:30]}; load average up to {machine['load']}.",
             "",
             *("| " + " | ".join(line) + " |" for line in lines),
         ]
@@ -271,6 +272,12 @@ def explanation(document: dict[str, Any], profiles: dict[str, Any]) -> str:
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def dump(document: dict[str, Any]) -> str:
+    """As JSON with a line per list of figures."""
+    text = json.dumps(document, indent=1)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
 
 def digest(document: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import tpch
 from contenders import CONTENDERS, NATIVE, SUBJECT, Contender, NotBuilt
 from native import ROOT, SQLITE_SOURCE_ID, BuildError, run_command
 from programs import PROGRAMS
-from results import rows_of, table
+from results import dump, rows_of, table
 from scale import FULL, QUICK, Scale
 from workloads import WORKLOADS, Workload
 
@@ -136,22 +137,21 @@ def say(message: str) -> None:
 
 def one_run(
     contenders: list[Contender], chosen: list[Workload], scale: Scale, clock: str, label: str
-) -> dict[str, Samples]:
-    """Samples by workload, with a line for each."""
+) -> Iterator[tuple[str, Samples]]:
+    """Samples workload by workload, with a line for each."""
     bench = Bench(contenders, scale)
-    found = {}
     started = time.monotonic()
     try:
         for number, workload in enumerate(chosen, 1):
             begun = time.monotonic()
-            found[workload.name] = samples = bench.measure(workload)
+            samples = bench.measure(workload)
             row = rows_of({"runs": [{workload.name: samples}], "clock": clock})[0]
             now = time.monotonic()
             took = f"{now - begun:5.1f} s, {now - started:4.0f} s in all"
             say(f"{label}[{number:2}/{len(chosen)}] {workload.title:50} {row.summary:24} ({took})")
+            yield workload.name, samples
     finally:
         bench.close()
-    return found
 
 
 def machine() -> dict[str, Any]:
@@ -168,7 +168,7 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "sqlite": SQLITE_SOURCE_ID,
         "versions": {name: importlib.metadata.version(name) for name in ("wasmtime", "apsw", "numpy", "pyarrow")},
-        "load": [round(os.getloadavg()[0], 1)],
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
@@ -204,11 +204,13 @@ def main() -> None:
     clock = document["clock"] = "cpu" if arguments.cpu else "wall"
     for number in range(1, arguments.runs + 1):
         label = f"run {number} of {arguments.runs} " if arguments.runs > 1 else ""
-        document["runs"].append(one_run(contenders, chosen, scale, clock, label))
-        document["machine"]["load"].append(round(os.getloadavg()[0], 1))
-        if arguments.output:
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.write_text(json.dumps(document, indent=1) + "\n")
+        document["runs"].append({})
+        for name, samples in one_run(contenders, chosen, scale, clock, label):
+            document["runs"][-1][name] = samples
+            document["machine"]["load"] = max(document["machine"]["load"], round(os.getloadavg()[0], 1))
+            if arguments.output:
+                arguments.output.parent.mkdir(parents=True, exist_ok=True)
+                arguments.output.write_text(dump(document))
     print(table(document))
 
 

@@ -82,10 +82,10 @@ def sampled(workload: Workload, contender: str, scale: Scale, control: int) -> N
     if contender == SUBJECT.name:
         name_functions()
     if isinstance(workload.run, str):
-        os.write(control, b"enable\n")
         module = str(modules.build(speedtest=True, names=True))
         with tempfile.TemporaryDirectory(prefix="wasqlite-speedtest-") as folder:
-            speedtest.run_in_sandbox(module, [*programs.speedtest_options(workload.run, scale), f"{folder}/speed.db"])
+            arguments = [*programs.speedtest_options(workload.run, scale), f"{folder}/speed.db"]
+            speedtest.run_in_sandbox(module, arguments, lambda: os.write(control, b"enable\n"))
     timed = prepared(workload, contender, scale)
     spent = 0.0
     while spent < SAMPLED:
@@ -139,7 +139,7 @@ def read(data: str) -> Profile:
         if area == "Python" and _COLLECTING.fullmatch(symbol.partition(".")[0]):
             area = _COLLECTOR
         areas[area] += percent
-        functions[f"{area}: {symbol}"] += percent
+        functions[f"{area}: {symbol[:60]}"] += percent
 
     def ordered(found: dict[str, float]) -> dict[str, float]:
         return {name: round(share, 1) for name, share in sorted(found.items(), key=lambda item: -item[1])}

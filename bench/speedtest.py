@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 import modules
@@ -28,8 +29,11 @@ TARGET, TARGET_SINGLE = 1.9, 4.0
 SHORT = 0.02
 
 
-def run_in_sandbox(module: str, arguments: list[str]) -> None:
-    """In a process of its own: call the program as a guest of wasqlite's bridge; its output goes to standard output."""
+def run_in_sandbox(module: str, arguments: list[str], loaded: Callable[[], Any] = lambda: None) -> None:
+    """In a process of its own: call the program as a guest of wasqlite's bridge; its output goes to standard output.
+
+    ``loaded`` is called when all that is left is to run it.
+    """
     from wasqlite.bridge import HostFunction, Library, Memory
     from wasqlite.capi.progress import Progress
     from wasqlite.vfs.host import HostFiles
@@ -90,6 +94,7 @@ def run_in_sandbox(module: str, arguments: list[str]) -> None:
         memory.write(address, word + b"\0")
         memory.write_u32(vector + 4 * i, address)
     memory.write_u32(vector + 4 * len(words), 0)
+    loaded()
     code = instance.function(modules.SPEEDTEST_MAIN)(len(words), vector)
     sys.stdout.flush()
     for name, calls in sorted(spent.items(), key=lambda item: -sum(item[1])):

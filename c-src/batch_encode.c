@@ -1,6 +1,7 @@
 /* The output side of batches: rows in, one typed buffer per column out. */
 
 #include "batch.h"
+#include "row.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +225,7 @@ static int put_blob(batch_store *s, wsq_column *c, uint32_t row, const void *blo
 }
 
 /* Type first, then the value, then its size: reading a value may convert it, and the size is that of the converted one. */
-static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *stmt, int i, uint32_t closing) {
+static int put_converted(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *stmt, int i, uint32_t closing) {
   switch (sqlite3_column_type(stmt, i)) {
     case SQLITE_INTEGER:
       s->slots[row] = sqlite3_column_int64(stmt, i);
@@ -253,6 +254,25 @@ static int put_cell(batch_store *s, wsq_column *c, uint32_t row, sqlite3_stmt *s
     default:
       return put_null(s, c, row, closing);
   }
+}
+
+/* A cell as it stands in SQLite's register, if it needs no conversion. */
+static inline int put_cell(batch_store *s, wsq_column *c, uint32_t row, const row_value *v, sqlite3_stmt *stmt, int i,
+                           uint32_t closing) {
+  uint32_t flags = v->flags;
+  if (flags & ROW_NULL) return put_null(s, c, row, closing);
+  if (flags & ROW_INT_AS_REAL) return put_converted(s, c, row, stmt, i, closing);
+  if (flags & (ROW_INTEGER | ROW_REAL)) {
+    /* The bits of either, as they are. */
+    uint32_t class = flags & ROW_INTEGER ? SQLITE_INTEGER : SQLITE_FLOAT;
+    s->slots[row] = v->integer;
+    s->tags[row] = (uint8_t)class;
+    c->seen |= 1u << class;
+    return SQLITE_OK;
+  }
+  if (flags & ROW_TEXT && v->encoding == SQLITE_UTF8) return put_text(s, c, row, v->bytes, (uint32_t)v->size, closing);
+  if ((flags & (ROW_TEXT | ROW_BLOB | ROW_ZEROS)) == ROW_BLOB) return put_blob(s, c, row, v->bytes, (uint32_t)v->size);
+  return put_converted(s, c, row, stmt, i, closing);
 }
 
 /* Whatever the value is, its bytes as sqlite3_column_blob has them: numbers as text. What that has no address for, as for an empty
@@ -287,11 +307,13 @@ int batch_row(batch *b, sqlite3_stmt *stmt) {
   }
   uint32_t row = b->rows;
   uint64_t bytes = 0;
+  const row_value *values = row_values(stmt);
   for (uint32_t i = 0; i < b->column_count; i++) {
     wsq_column *c = &b->columns[i];
     uint32_t before = c->payload_size;
-    int rc = i < b->as_blobs_count && b->as_blobs[i] ? put_as_blob(&b->stores[i], c, row, stmt, (int)i, b->closing)
-                                                     : put_cell(&b->stores[i], c, row, stmt, (int)i, b->closing);
+    int rc = i < b->as_blobs_count && b->as_blobs[i]
+                 ? put_as_blob(&b->stores[i], c, row, stmt, (int)i, b->closing)
+                 : put_cell(&b->stores[i], c, row, &values[i], stmt, (int)i, b->closing);
     if (rc) {
       while (i > 0) {
         i--;

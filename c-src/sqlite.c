@@ -1,4 +1,6 @@
-/* SQLite itself: our configuration, then the amalgamation (found with -I; it is not in this repository). */
+/* SQLite itself: our configuration, the amalgamation (found with -I; it is not in this repository), and what needs its insides. */
 
 #include "sqlite_config.h"
 #include "sqlite3.c"
+#include "sqlite_row.h"
+#include "sqlite_pages.h"

@@ -47,7 +47,8 @@ def others() -> dict[tuple[int, int], Path]:
 def prepare(python: Path, environment: Path) -> Path:
     """The interpreter of a virtual environment with what the tests need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needed = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    groups = project["dependency-groups"]
+    needed = [*project["project"]["dependencies"], *groups["test"], *groups["columnar"]]
     stamp = environment / "needed.json"
     inside = environment / "bin" / "python"
     if not stamp.exists() or json.loads(stamp.read_text()) != needed:
@@ -67,7 +68,15 @@ def main() -> int:
         print(f"--- Python {name} ({python})", flush=True)
         inside = prepare(python, ROOT / f".venv-{name}")
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        arguments = sys.argv[1:] or ["tests/bridge", "tests/vfs", "tests/capi", "tests/driver", "-m", "not slow"]
+        arguments = sys.argv[1:] or [
+            "tests/bridge",
+            "tests/vfs",
+            "tests/capi",
+            "tests/driver",
+            "tests/columnar",
+            "-m",
+            "not slow",
+        ]
         result = subprocess.run([inside, "-m", "pytest", "-q", *arguments], cwd=ROOT, env=environment)
         if result.returncode:
             failed.append(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import datetime
 import time
-from typing import TYPE_CHECKING, Any
 
 from wasqlite import _compat
 from wasqlite import arguments as _arguments
@@ -31,26 +30,56 @@ from wasqlite.exceptions import (
 from wasqlite.row import Row
 from wasqlite.transactions import LEGACY_TRANSACTION_CONTROL
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from os import PathLike
-    from typing import Literal
+    from typing import Any, Literal, TypeVar, overload
 
     from wasqlite.blob import Blob
     from wasqlite.capi.constants import *  # noqa: F403
 
+    _ConnectionT = TypeVar("_ConnectionT", bound=Connection)
+
+    @overload
     def connect(
         database: str | bytes | PathLike[str] | PathLike[bytes],
         timeout: float = 5.0,
         detect_types: int = 0,
         isolation_level: str | None = "",
         check_same_thread: bool = True,
-        factory: Any = Connection,
+        *,
+        cached_statements: int = 128,
+        uri: bool = False,
+        autocommit: bool | Literal[-1] = -1,
+    ) -> Connection: ...
+    @overload
+    def connect(
+        database: str | bytes | PathLike[str] | PathLike[bytes],
+        timeout: float,
+        detect_types: int,
+        isolation_level: str | None,
+        check_same_thread: bool,
+        factory: type[_ConnectionT],
         cached_statements: int = 128,
         uri: bool = False,
         *,
         autocommit: bool | Literal[-1] = -1,
-    ) -> Connection:
+    ) -> _ConnectionT: ...
+    @overload
+    def connect(
+        database: str | bytes | PathLike[str] | PathLike[bytes],
+        timeout: float = 5.0,
+        detect_types: int = 0,
+        isolation_level: str | None = "",
+        check_same_thread: bool = True,
+        *,
+        factory: type[_ConnectionT],
+        cached_statements: int = 128,
+        uri: bool = False,
+        autocommit: bool | Literal[-1] = -1,
+    ) -> _ConnectionT: ...
+    def connect(*args: Any, **keywords: Any) -> Any:
         """Open a connection to an SQLite database: a file, ``:memory:``, or ``""`` for a private temporary one."""
 
     def install() -> AbstractContextManager[Any]:
@@ -132,6 +161,13 @@ _others = {
     "DIRECTONLY",
     "INNOCUOUS",
     "SELFORDER1",
+    "UTF8_ZT",
+    "VERSION",
+    # No switches, so setconfig() does not take them.
+    "DBCONFIG_FP_DIGITS",
+    "DBCONFIG_LOOKASIDE",
+    "DBCONFIG_MAINDBNAME",
+    "DBCONFIG_MAX",
 }
 _exported = {
     _name: _value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from pathlib import Path
 
 NAMED_WITH_SEQUENCE = "accept" if sys.version_info < (3, 12) else "warn" if sys.version_info < (3, 14) else "refuse"
 """What happens when a sequence is passed for named parameters."""
@@ -57,7 +56,7 @@ CHECK_FUNCTION_ARITY = sys.version_info >= (3, 14)
 UNRAISABLE_NAMES_CALLBACK = sys.version_info >= (3, 14)
 """Whether a callback's exception is reported with the callable in the message, or with it as the object."""
 
-_PACKAGE = str(Path(__file__).parent) + os.sep
+_PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - pathlib would be a tenth of a warm start
 
 if sys.version_info >= (3, 12):
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import array
 import datetime
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
 
 from wasqlite._compat import DEFAULT_ADAPTERS_WARN, warn_deprecated
 from wasqlite.capi.parameters import normalise
 from wasqlite.exceptions import ProgrammingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    Adapter = Callable[[Any], Any]
 
 _MISSING: Any = object()
 
@@ -30,8 +35,6 @@ class PrepareProtocol(metaclass=_Immutable):
     def __init__(self, *args: Any, **keywords: Any) -> None:
         pass
 
-
-Adapter = Callable[[Any], Any]
 
 adapters: dict[tuple[Any, Any], Adapter] = {}
 """By type and protocol. Programs change it directly."""

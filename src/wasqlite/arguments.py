@@ -6,10 +6,16 @@ import math
 import operator
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
 
 from wasqlite import transactions
 from wasqlite._compat import CALLBACK_KEYWORDS, POSITIONAL_CONNECT, warn_deprecated
+from wasqlite.bridge.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _NAMES = (
     "database",
@@ -23,10 +29,7 @@ _NAMES = (
 )
 
 
-_Method = TypeVar("_Method", bound=Callable[..., Any])
-
-
-class Arguments(NamedTuple):
+class Arguments(Record):
     """The arguments after conversion."""
 
     database: Any
@@ -39,18 +42,6 @@ class Arguments(NamedTuple):
     autocommit: bool | int
 
 
-def text(function: str, which: int | str, value: Any) -> bytes:
-    """A string for C: UTF-8 without NUL. ``which`` is the argument's position or name."""
-    if not isinstance(value, str):
-        named = which if isinstance(which, int) else f"'{which}'"
-        given = "None" if value is None else type(value).__name__
-        raise TypeError(f"{function}() argument {named} must be str, not {given}")
-    encoded = value.encode()
-    if b"\0" in encoded:
-        raise ValueError("embedded null character")
-    return encoded
-
-
 def sqlite_integer(value: Any) -> int:
     """An int of 64 bits."""
     if not isinstance(value, int):
@@ -60,18 +51,17 @@ def sqlite_integer(value: Any) -> int:
     return int(value)
 
 
-def buffer(value: Any) -> bytes:
-    """The bytes of an object with a buffer."""
+def buffer(value: Any) -> bytes | memoryview:
+    """The bytes of an object with a buffer, not copied: for immediate use."""
     if isinstance(value, bytes):
         return value
     try:
         view = memoryview(value)
     except TypeError:
         raise TypeError(f"a bytes-like object is required, not '{type(value).__name__}'") from None
-    with view:
-        if not view.c_contiguous:
-            raise BufferError("memoryview: underlying buffer is not C-contiguous")
-        return view.tobytes()
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    return view.cast("B") if view.nbytes else b""
 
 
 def positional(function: str, count: int) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE, NUMBERED_IS_NAMED, warn_deprecated
 from wasqlite.adapting import adapted, registered
 from wasqlite.capi.parameters import UnsupportedType, pack
 from wasqlite.exceptions import ProgrammingError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.statement_cache import Query
 
 

@@ -6,7 +6,7 @@ import operator
 import os
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, Self, SupportsIndex, overload
 
 from wasqlite import arguments
 from wasqlite.bridge import BridgeError
@@ -14,6 +14,8 @@ from wasqlite.capi.blob import open_blob
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from wasqlite.capi.blob import Blob as Handle
     from wasqlite.capi.database import Database
 
@@ -64,7 +66,7 @@ class Blob:
         self._offset += len(data)
         return data
 
-    def write(self, data: Any, /) -> None:
+    def write(self, data: ReadableBuffer, /) -> None:
         """Write bytes at the current position. The blob does not grow: they must fit."""
         given = arguments.buffer(data)
         handle = self._check()
@@ -108,7 +110,7 @@ class Blob:
         if failure is not None and report:
             raise from_failure(failure)
 
-    def __enter__(self) -> Blob:
+    def __enter__(self) -> Self:
         self._check()
         return self
 
@@ -124,7 +126,11 @@ class Blob:
     def __len__(self) -> int:
         return _size(self._check())
 
-    def __getitem__(self, key: int | slice, /) -> Any:
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> int: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> bytes: ...
+    def __getitem__(self, key: SupportsIndex | slice, /) -> Any:
         handle = self._check()
         if hasattr(type(key), "__index__"):
             return _read(handle, 1, _position(key, handle))[0]
@@ -135,7 +141,11 @@ class Blob:
         data = _read(handle, max(chosen[0], chosen[-1]) + 1 - first, first)
         return data if chosen.step == 1 else data[:: chosen.step]
 
-    def __setitem__(self, key: int | slice, value: Any, /) -> None:
+    @overload
+    def __setitem__(self, key: SupportsIndex, value: int, /) -> None: ...
+    @overload
+    def __setitem__(self, key: slice, value: ReadableBuffer, /) -> None: ...
+    def __setitem__(self, key: SupportsIndex | slice, value: Any, /) -> None:
         handle = self._check()
         if hasattr(type(key), "__index__"):
             at = _position(key, handle)
@@ -160,7 +170,7 @@ class Blob:
             data[:: chosen.step] = given
             _write(handle, data, first)
 
-    def __delitem__(self, key: int | slice, /) -> NoReturn:
+    def __delitem__(self, key: SupportsIndex | slice, /) -> NoReturn:
         self._check()
         if hasattr(type(key), "__index__"):
             raise TypeError("Blob doesn't support item deletion")
@@ -212,7 +222,7 @@ def _read(handle: Handle, size: int, offset: int) -> bytes:
     return data
 
 
-def _write(handle: Handle, data: bytes | bytearray, offset: int) -> None:
+def _write(handle: Handle, data: bytes | bytearray | memoryview, offset: int) -> None:
     try:
         failure = handle.write(data, offset)
     except BridgeError as error:

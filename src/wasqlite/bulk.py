@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE
 from wasqlite.adapting import Loud, adapted, adapted_column, adapted_row, registered
@@ -12,7 +11,10 @@ from wasqlite.binding import unsupported, values
 from wasqlite.capi.parameters import UnsupportedType, encode, first_unsuitable
 from wasqlite.exceptions import from_failure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.statement_cache import Query
 
 FIRST_ROWS = 16

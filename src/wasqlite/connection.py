@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from threading import get_ident
 from types import MethodType, ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from wasqlite import arguments, exceptions, shared_memory, transactions
+from wasqlite import arguments, exceptions, transactions
 from wasqlite._compat import WARN_UNCLOSED
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi.constants import SQLITE_OPEN_CREATE, SQLITE_OPEN_READWRITE, SQLITE_OPEN_URI
@@ -19,12 +18,18 @@ from wasqlite.cursor import Cursor, register_connection
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.rows import type_name
 from wasqlite.statement_cache import CompiledStatement, StatementCache, compile_query
-from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasqlite import blob
+    from typing import Any, Literal, NoReturn, Self, TypeVar, overload
+
+    from _typeshed import ReadableBuffer
+
+    from wasqlite import backup, blob
     from wasqlite.capi.statement import Statement
+
+    _CursorT = TypeVar("_CursorT", bound=Cursor)
 
 _INT_MAX = 0x7FFF_FFFF
 
@@ -84,8 +89,30 @@ class Connection:
     row_factory: Any
     text_factory: Any
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        """Open a database; the arguments are those of ``connect()``."""
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            database: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+            timeout: float = 5.0,
+            detect_types: int = 0,
+            isolation_level: str | None = "",
+            check_same_thread: bool = True,
+            factory: Any = None,
+            cached_statements: int = 128,
+            uri: bool = False,
+            *,
+            autocommit: bool | Literal[-1] = -1,
+        ) -> None:
+            """Open a database; the arguments are those of ``connect()``."""
+
+    else:
+
+        def __init__(self, *args, **keywords):
+            """Open a database; the arguments are those of ``connect()``."""
+            self._initialise(args, keywords)
+
+    def _initialise(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         arguments.positional("_sqlite3.Connection", len(args))
         given = arguments.parse(args, keywords)
         sys.audit("sqlite3.connect", given.database)
@@ -156,6 +183,13 @@ class Connection:
 
     # -- statements --------------------------------------------------------------------------------------------
 
+    if TYPE_CHECKING:
+
+        @overload
+        def cursor(self) -> Cursor: ...
+        @overload
+        def cursor(self, factory: Callable[[Connection], _CursorT]) -> _CursorT: ...
+
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
         """Return a cursor for the connection."""
         self._check()
@@ -200,7 +234,7 @@ class Connection:
     def _check_attach(self, database: Database, sql: str, parameters: Any = ()) -> None:
         """Refuse to attach shared memory where it would not be shared."""
         if self._uri and not database.sandbox.shared:
-            shared_memory.refuse_attach(sql, parameters)
+            _shared_memory().refuse_attach(sql, parameters)
 
     @_of_open_connection
     def __call__(self, sql: str, /) -> CompiledStatement:
@@ -229,12 +263,56 @@ class Connection:
         from wasqlite.blob import open_on
 
         names = (
-            arguments.text("blobopen", "name", name),
-            arguments.text("blobopen", 1, table),
-            arguments.text("blobopen", 2, column),
+            arguments.c_string("blobopen", "'name'", name),
+            arguments.c_string("blobopen", "1", table),
+            arguments.c_string("blobopen", "2", column),
         )
         rowid = arguments.sqlite_integer(row)
         return open_on(self, self._check(), names, rowid, not readonly)
+
+    def backup(
+        self,
+        target: Connection,
+        *,
+        pages: int = -1,
+        progress: backup.Progress | None = None,
+        name: str = "main",
+        sleep: float = 0.25,
+    ) -> None:
+        """Copy the database into that of another connection, ``pages`` pages at a time (all, if not positive).
+
+        After each time ``progress(status, remaining, total)`` is called. ``sleep`` is how many seconds to wait before
+        trying again where a database is locked.
+        """
+        from wasqlite.backup import copy, seconds
+
+        if not isinstance(target, Connection):
+            raise TypeError(f"backup() argument 'target' must be sqlite3.Connection, not {type_name(target)}")
+        pages = arguments.c_int(pages)
+        encoded = arguments.c_string("backup", "'name'", name)
+        pause = seconds(sleep)
+        source = self._check()
+        if target is self:
+            raise ValueError("target cannot be the same connection instance")
+        other = target._check_open()
+        if progress is not None and not callable(progress):
+            raise TypeError("progress argument must be a callable")
+        copy(source, encoded, other, pages, progress, pause)
+
+    def serialize(self, *, name: str = "main") -> bytes:
+        """Serialize a database into a byte string."""
+        from wasqlite.serialization import serialize
+
+        encoded = arguments.c_string("serialize", "'name'", name)
+        return serialize(self._check(), encoded)
+
+    def deserialize(self, data: str | ReadableBuffer, /, *, name: str = "main") -> None:
+        """Load a serialized database, in memory, in the place of the one with that name."""
+        from wasqlite.serialization import data_of, deserialize
+
+        content = data_of(data)
+        encoded = arguments.c_string("deserialize", "'name'", name)
+        deserialize(self._check(), content, encoded)
 
     # -- transactions ------------------------------------------------------------------------------------------
 
@@ -410,7 +488,21 @@ class Connection:
             raise ProgrammingError("'category' is out of bounds")
         return former
 
-    def __enter__(self) -> Connection:
+    def getconfig(self, op: int, /) -> bool:
+        """Query a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number = arguments.c_int(op)
+        return config.get(self._check(), number)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:
+        """Set a boolean connection configuration option, one of ``SQLITE_DBCONFIG_*``."""
+        from wasqlite import config
+
+        number, switch = arguments.c_int(op), bool(enable)
+        config.put(self._check(), number, switch)
+
+    def __enter__(self) -> Self:
         self._check_open()
         return self
 
@@ -440,11 +532,24 @@ def _callbacks() -> ModuleType:
     return callbacks
 
 
+def _shared_memory() -> ModuleType:
+    # Here for the same reason.
+    from wasqlite import shared_memory
+
+    return shared_memory
+
+
+def _names_shared_memory(path: bytes) -> bool:
+    from wasqlite.uri import names_shared_memory
+
+    return names_shared_memory(path)
+
+
 def _open(path: bytes, given: arguments.Arguments) -> Database:
     flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | (SQLITE_OPEN_URI if given.uri else 0)
-    shared = given.uri and names_shared_memory(path)
+    shared = _shared_memory() if given.uri and _names_shared_memory(path) else None
     try:
-        database = Database(shared_memory.sandbox() if shared else HostFiles())
+        database = Database(shared.sandbox() if shared else HostFiles())
     except InstanceClosed:
         return _open(path, given)  # the last connection in the shared sandbox was closed just now
     except BridgeError as error:
@@ -460,7 +565,7 @@ def _open(path: bytes, given: arguments.Arguments) -> Database:
         # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
         milliseconds = given.timeout * 1000
         milliseconds = milliseconds if 0 < milliseconds <= _INT_MAX else 0
-        database.busy_timeout(int(min(milliseconds, shared_memory.LONGEST_TIMEOUT) if shared else milliseconds))
+        database.busy_timeout(int(min(milliseconds, shared.LONGEST_TIMEOUT) if shared else milliseconds))
     except BridgeError as error:
         database.close()
         raise_unusable(error)

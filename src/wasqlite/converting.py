@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
 
 from wasqlite._compat import DEFAULT_ADAPTERS_WARN
 from wasqlite.adapting import warn_default
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.capi.statement import Statement
+
+    Converter = Callable[[bytes], Any]
 
 PARSE_DECLTYPES = 1
 PARSE_COLNAMES = 2
@@ -21,7 +24,6 @@ PARSE_COLNAMES = 2
 DECODED_TEXT = 3
 """Beside the kinds of raw columns: text is ``str``."""
 
-Converter = Callable[[bytes], Any]
 
 converters: dict[str, Converter] = {}
 """By name in upper case. Programs change it directly."""
@@ -73,7 +75,7 @@ class Types:
         """The names for the description: without the types in brackets, if these count."""
         self._keys = None
         names = self._statement.names
-        return [_BRACKET.split(name, maxsplit=1)[0] for name in names] if self._detect & PARSE_COLNAMES else names
+        return [_before_bracket(name) for name in names] if self._detect & PARSE_COLNAMES else names
 
     def conversion(self) -> Conversion:
         """The converters that are registered now."""
@@ -87,17 +89,29 @@ class Types:
         found: list[list[str]] = [[] for _ in self._statement.names]
         if self._detect & PARSE_COLNAMES:
             for keys, name in zip(found, self._statement.names, strict=True):
-                keys += (type_.upper() for type_ in _IN_BRACKETS.findall(name)[:1])
+                named = _in_brackets(name)
+                if named is not None:
+                    keys.append(named.upper())
         if self._detect & PARSE_DECLTYPES:
             for keys, declared in zip(found, self._statement.declared_types(), strict=False):
                 if declared is not None:
-                    keys.append(_TYPE_END.split(declared, maxsplit=1)[0].upper())
+                    keys.append(declared.partition("(")[0].partition(" ")[0].upper())
         return found
 
 
-_BRACKET = re.compile(r" ?\[")
-_IN_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
-_TYPE_END = re.compile(r"[ (]")
+def _before_bracket(name: str) -> str:
+    """What stands before the first bracket and a space before that."""
+    before, bracket, _ = name.partition("[")
+    return before.removesuffix(" ") if bracket else name
+
+
+def _in_brackets(name: str) -> str | None:
+    """What stands in the first brackets that are closed."""
+    for piece in name.split("[")[1:]:
+        inside, closed, _ = piece.partition("]")
+        if closed:
+            return inside
+    return None
 
 
 def _convert_date(value: bytes) -> datetime.date:

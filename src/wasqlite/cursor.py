@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn
 
+from wasqlite import handout
 from wasqlite import rows as row_values
 from wasqlite.adapting import registered
 from wasqlite.binding import packed
 from wasqlite.bridge import BridgeError
-from wasqlite.bulk import execute_chunks
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.statement import Unfinished
 from wasqlite.capi.status import Failure, Status
 from wasqlite.columns import Columns, Description
 from wasqlite.exceptions import ProgrammingError, from_failure, raise_unusable
 from wasqlite.row import Row, explain_refusal, new_row
-from wasqlite.row import rows as named_rows
 from wasqlite.statement_cache import Query, encode_sql
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, Self
+
     from wasqlite.capi.batch import Column, Raw
     from wasqlite.capi.database import Database
+    from wasqlite.columnar.arrays import Batches
+    from wasqlite.columnar.arrow.results import ArrowStream, ArrowTable
     from wasqlite.connection import Connection
     from wasqlite.converting import Conversion
 
-Values = tuple[Any, ...]
+    Values = tuple[Any, ...]
+
 
 FIRST_ROWS = 2
 """One more than a look-up needs, so that its end is known at once."""
 MOST_ROWS = 4096
-ALL_ROWS = 1 << 20
 ITERATION_BYTES = 256 << 10
-FETCHALL_BYTES = 1 << 20
 
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
 _NO_MORE: Iterator[Values] = iter(())
 LOST = Failure(SQLITE_INTERRUPT, "interrupted")
 """How a result ends whose rest was given up because an exception came out of a fetch."""
-
-_converting: set[int] = set()
-"""The ids of the cursors whose rows are being converted: for ``__init__``, which cannot cheaply look at a slot that may
-not be there yet."""
 
 
 class Cursor:
@@ -89,7 +86,7 @@ class Cursor:
     def __init__(self, connection: Connection, /) -> None:
         if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
-        if _converting and id(self) in _converting:
+        if handout.converting and id(self) in handout.converting:
             raise ProgrammingError("Recursive use of cursors not allowed.")
         self._reset(connection)
         connection._check()
@@ -138,11 +135,19 @@ class Cursor:
             self._check_lent()
         return database
 
+    def _check_to_execute(self) -> Database:
+        """As ``_check``; what is refused leaves no number of changes behind, as in the stdlib."""
+        try:
+            return self._check()
+        except BaseException:
+            self._rowcount = -1
+            raise
+
     def _check_lent(self) -> None:
         """The cursor is at work: it may be used if that is a row factory's."""
         if self._lent is None:
             raise ProgrammingError("Recursive use of cursors not allowed.")
-        self._take_back()
+        handout.take_back(self)
 
     def _drop(self) -> None:
         """Forget the result, and reset the statement if it is not finished."""
@@ -155,14 +160,14 @@ class Cursor:
 
     # -- execution ---------------------------------------------------------------------------------------------
 
-    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {row_values.type_name(sql)}")
         connection = self._connection
         database = connection._database
         if self._closed or self._locked or database is None or connection._thread != get_ident():
-            database = self._check()
+            database = self._check_to_execute()
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
@@ -247,7 +252,7 @@ class Cursor:
 
     def _keep_outcome(self, query: Query) -> None:
         """Keep what ``Statement.quick`` left behind, in the general way."""
-        status = self._keep(query, *query.statement.result(FIRST_ROWS, raw=False))
+        status = self._keep(query, *query.statement.result(raw=False))
         if query.is_dml and self._next is None:
             self._rowcount = status.changes
 
@@ -294,11 +299,11 @@ class Cursor:
             self._next = next(rows)
         return status
 
-    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Cursor:
+    def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Self:
         """Repeatedly executes an SQL statement."""
         if not isinstance(sql, str):
             raise TypeError(f"executemany() argument 1 must be str, not {row_values.type_name(sql)}")
-        database = self._check()
+        database = self._check_to_execute()
         self._locked = True
         try:
             iterator = iter(seq_of_parameters)
@@ -311,6 +316,8 @@ class Cursor:
                 with database.lock:
                     changes = self._run_returning(query, iterator)
             else:
+                from wasqlite.bulk import execute_chunks
+
                 changes = execute_chunks(query, iterator)
             if query.is_dml:
                 self._rowcount = changes
@@ -337,7 +344,7 @@ class Cursor:
                 changes += status.changes
         return changes
 
-    def executescript(self, sql_script: str, /) -> Cursor:
+    def executescript(self, sql_script: str, /) -> Self:
         """Executes multiple SQL statements at once; an open transaction is committed first."""
         if not isinstance(sql_script, str):
             raise TypeError(f"executescript() argument must be str, not {row_values.type_name(sql_script)}")
@@ -416,7 +423,7 @@ class Cursor:
             self._rowcount = -1 if self._changes >= 0 else self._rowcount
             raise from_failure(failure)
 
-    def __iter__(self) -> Cursor:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
@@ -433,7 +440,7 @@ class Cursor:
             self._end()
             raise StopIteration
         if self._cells or connection.text_factory is not str:
-            row = self._converted(row)
+            row = handout.converted(self, row)
         self._advance()
         factory = self._row_factory
         if factory is None:
@@ -451,138 +458,6 @@ class Cursor:
             if refusal is None:
                 raise
             raise refusal from None
-
-    def _steps(self) -> row_values.Steps:
-        """What is to be done with the rows of the batch; found once for all of them."""
-        cells, factory, columns = self._cells, self._connection.text_factory, self._columns
-        known = self._known_steps
-        if known is not None and known[0] is cells and known[1] is factory and known[2] is columns:
-            return known[3]
-        assert columns is not None
-        steps = row_values.steps(cells, factory, columns)
-        self._known_steps = cells, factory, columns, steps
-        return steps
-
-    def _converted(self, row: Values) -> Values:
-        """The row after conversion."""
-        steps = self._steps()
-        if not steps:
-            return row
-        found = list(row)
-        self._locked = True
-        _converting.add(id(self))
-        try:
-            for index, kind, function in steps:
-                if type(value := found[index]) is kind:
-                    found[index] = function(value)
-        finally:
-            _converting.discard(id(self))
-            self._locked = False
-        return tuple(found)
-
-    def _take(self, wanted: int | None) -> list[Any]:
-        """Rows of the batch as they go out: all, or at most ``wanted``, but one at least."""
-        factory = self._row_factory
-        if wanted == 1:
-            return [Cursor.__next__(self)]
-        if factory is not None and factory is not Row:
-            return self._take_for(factory, wanted)
-        assert self._next is not None
-        fresh = self._fresh
-        if not self._cells and self._connection.text_factory is str:
-            rows = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
-        elif wanted is None and fresh is not None and fresh[0] is self._next:
-            # Nothing of the batch has been handed out: its columns are still at hand.
-            rows = self._convert(fresh[1], [self._next, *self._rows], None)
-        else:
-            found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
-            rows = self._convert(zip(*found, strict=True), found, None)
-        if wanted is None and self._unfinished is not None:
-            self._refill(ALL_ROWS, FETCHALL_BYTES)
-        else:
-            self._advance(wanted or 0)
-        if factory is None:
-            return rows
-        assert self._columns is not None
-        return named_rows(self._columns, rows)
-
-    def _take_for(self, factory: Any, wanted: int | None) -> list[Any]:
-        """``_take`` for a factory that may use the cursor.
-
-        The last row of a batch goes out by itself, after the next batch has been fetched. So do rows of RETURNING: the
-        row count, which the factory may look at, changes with the last one.
-        """
-        if self._changes >= 0:
-            return [Cursor.__next__(self)]
-        assert self._next is not None
-        found = [self._next, *islice(self._rows, None if wanted is None else wanted - 1)]
-        following = None if wanted is None else next(self._rows, None)
-        self._next = following = found.pop() if following is None else following
-        if not found:
-            return [Cursor.__next__(self)]
-        plain = not self._cells and self._connection.text_factory is str
-        return self._lend(factory, found, found if plain else self._convert(zip(*found, strict=True), found, following))
-
-    def _convert(self, columns: Iterable[Sequence[Any]], found: list[Values], following: Values | None) -> list[Values]:
-        """The rows ``found`` after conversion, by their columns.
-
-        If that fails, the row that it failed for is the next one to be fetched, and after them comes ``following``.
-        """
-        steps = self._steps()
-        if not steps:
-            return found
-        rows: list[Values] = []
-        failure: BaseException | None = None
-        self._locked = True
-        _converting.add(id(self))
-        try:
-            rows, failure = row_values.convert_columns(columns, len(found), steps)
-            if failure is not None:
-                raise failure
-        except BaseException:
-            rest = found[len(rows) :]
-            self._put_back(rest if following is None else [*rest, following])
-            raise
-        finally:
-            del failure  # it would be in a cycle with this frame
-            _converting.discard(id(self))
-            self._locked = False
-        return rows
-
-    def _put_back(self, found: list[Values]) -> None:
-        """Rows that were taken and not handed out come before those of ``_rows``."""
-        first, *rest = found
-        self._rows = iter([*rest, *self._rows])
-        self._next = first
-
-    def _lend(self, factory: Any, found: list[Values], rows: list[Values]) -> list[Any]:
-        """What the factory makes of rows that have been taken: one call a row. ``found`` is what they came from."""
-        iterator = iter(rows)
-        self._lent = found, iterator
-        self._locked = True
-        try:
-            made = list(map(factory, repeat(self), iterator))
-        except BaseException as error:
-            if self._lent is not None:
-                self._take_back()
-            refusal = explain_refusal(factory) if isinstance(error, TypeError) else None
-            if refusal is None:
-                raise
-            raise refusal from None
-        if self._lent is not None:
-            self._lent = None
-            self._locked = False
-        return made
-
-    def _take_back(self) -> None:
-        """Put the rows that the factory has not seen yet before the next one."""
-        assert self._lent is not None and self._next is not None
-        found, iterator = self._lent
-        self._lent = None
-        self._locked = False
-        unseen = sum(1 for _ in iterator)  # and so the loop over them ends
-        if unseen:
-            self._put_back([*found[-unseen:], self._next])
 
     def fetchone(self) -> Any:
         """Fetches one row from the resultset."""
@@ -609,7 +484,7 @@ class Cursor:
                 if not fetched:
                     self._end()
                 break
-            fetched += self._take(missing)
+            fetched += handout.take(self, missing) or [Cursor.__next__(self)]
             self._check()
         return fetched
 
@@ -619,15 +494,15 @@ class Cursor:
         fetched: list[Any] = []
         while self._next is not None:
             if self._row_factory is None and not self._cells and self._connection.text_factory is str:
-                # As _take() does, 1 us faster.
+                # As handout.take() does, 1 us faster.
                 fetched.append(self._next)
                 fetched.extend(self._rows)
                 if self._unfinished is not None:
-                    self._refill(ALL_ROWS, FETCHALL_BYTES)
+                    self._refill(handout.ALL_ROWS, handout.ALL_BYTES)
                 else:
                     self._advance()
             else:
-                fetched += self._take(None)
+                fetched += handout.take(self, None) or [Cursor.__next__(self)]
                 self._check()
         self._end()
         return fetched
@@ -641,13 +516,13 @@ class Cursor:
 
         return arrays.fetch(self, types)
 
-    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_numpy_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Batches:
         """The same in parts of ``rows`` rows (the last one may have fewer): an iterator that can be closed."""
         from wasqlite.columnar import arrays
 
         return arrays.Batches(self, rows, types)
 
-    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_arrow(self, *, types: Mapping[str, Any] | None = None) -> ArrowTable:
         """Fetches all rows from the resultset as Arrow data, which pyarrow, polars, duckdb and others take as it is.
 
         See docs/columnar.md; needs ``wasqlite[arrow]``.
@@ -656,7 +531,7 @@ class Cursor:
 
         return results.fetch(self, types)
 
-    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> Any:
+    def fetch_arrow_batches(self, rows: int = 65536, *, types: Mapping[str, Any] | None = None) -> ArrowStream:
         """The same in record batches of at most ``rows`` rows, each fetched when the consumer asks for it."""
         from wasqlite.columnar.arrow import results
 
@@ -687,7 +562,8 @@ class Cursor:
         return self._connection
 
     @property
-    def description(self) -> Description | None:
+    # Not "| None", as typeshed has it: it would have to be ruled out after every SELECT.
+    def description(self) -> Description | Any:
         """The names of the result columns, each with six times None; None if there are none."""
         columns = self._columns
         return None if columns is None else columns.description
@@ -710,7 +586,7 @@ class Cursor:
     @row_factory.setter
     def row_factory(self, factory: Any) -> None:
         if self._lent is not None:
-            self._take_back()
+            handout.take_back(self)
         self._row_factory = factory
 
     @property

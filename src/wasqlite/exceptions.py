@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NoReturn
 
 from wasqlite.bridge import ForkedInstance, InstanceClosed, ReentryError
 from wasqlite.capi import constants
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from wasqlite.bridge import BridgeError
     from wasqlite.capi.status import Cause, Failure
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 from wasqlite.columns import Columns
 from wasqlite.rows import type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, Self, SupportsIndex, overload
 
 
 class Row:
@@ -38,10 +41,13 @@ class Row:
         """Returns the keys of the row."""
         return [column[0] for column in self._columns.description or ()]
 
-    @overload
-    def __getitem__(self, key: str | SupportsIndex) -> Any: ...
-    @overload
-    def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: str | SupportsIndex) -> Any: ...
+        @overload
+        def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
+
     def __getitem__(self, key: Any) -> Any:
         if type(key) is str:
             return self._values[self._columns[key]]

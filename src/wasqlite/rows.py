@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from wasqlite.capi.batch import RAW_MIXTURE, RAW_TEXT, RawText
 from wasqlite.capi.constants import SQLITE_MISUSE
@@ -12,21 +11,26 @@ from wasqlite.capi.status import Failure
 from wasqlite.converting import DECODED_TEXT
 from wasqlite.exceptions import OperationalError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.columns import Columns
     from wasqlite.converting import Converter
+
+    Values = tuple[Any, ...]
+
+    Steps = Sequence[tuple[int, type, Callable[[Any], Any]]]
+    """What is to be done with a row: apply a function to the value in a column, if it is of this type."""
 
 MISUSE = Failure(SQLITE_MISUSE, "bad parameter or other API misuse")
 
 _UINT32_MAX = 0xFFFF_FFFF
 
 
-Values = tuple[Any, ...]
 Cells = Sequence["int | Converter"]
 """What the values of each column are: 0 if there is no text, ``RAW_TEXT``, ``RAW_MIXTURE``, ``DECODED_TEXT``, or the
 converter that wants them. Empty where that is ``DECODED_TEXT`` for all columns."""
-Steps = Sequence[tuple[int, type, Callable[[Any], Any]]]
-"""What is to be done with a row: apply a function to the value in a column, if it is of this type."""
 
 
 def steps(cells: Cells, factory: Any, columns: Columns) -> Steps:

@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from wasqlite import sqltext
 from wasqlite.bridge import InstanceClosed
@@ -15,6 +14,10 @@ from wasqlite.capi.sandbox import Sandbox
 from wasqlite.exceptions import InternalError, NotSupportedError
 from wasqlite.uri import names_shared_memory
 from wasqlite.vfs.host import HostFiles
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LONGEST_TIMEOUT = 1_000_000
 """Milliseconds. SQLite goes through its whole busy timeout, without sleeping, at each attempt: see ``capi.turns``."""

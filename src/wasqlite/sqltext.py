@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import re
+_SPACE = " \t\f\n\r"
+_DML = ("insert", "update", "delete", "replace")
+_DIGITS = tuple("0123456789")
 
-_BLANK = r"(?:[ \t\f\n\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))*+"
-_SKIP = re.compile(_BLANK, re.DOTALL)
-_DML = re.compile(_BLANK + "(?:insert|update|delete|replace)", re.DOTALL | re.IGNORECASE | re.ASCII)
-_ATTACH = re.compile(_BLANK + "attach", re.DOTALL | re.IGNORECASE | re.ASCII)
-_QUOTED = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
-_NAMED = re.compile(r"[:@$#]|\?[0-9]")
+
+def _after_blank(text: str) -> int:
+    """Where white space and comments at the start end."""
+    at, end = 0, len(text)
+    while at < end:
+        if text[at] in _SPACE:
+            at += 1
+        elif text.startswith("--", at):
+            at = text.find("\n", at)
+            if at < 0:
+                return end
+        elif text.startswith("/*", at):
+            at = text.find("*/", at + 2) + 2
+            if at < 2:
+                return end
+        else:
+            break
+    return at
 
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing but white space and comments; the last comment may be unclosed."""
-    match = _SKIP.match(text)
-    return match is not None and match.end() == len(text)
+    return _after_blank(text) == len(text)
 
 
 def is_dml(text: str) -> bool:
@@ -23,22 +36,29 @@ def is_dml(text: str) -> bool:
 
     That decides on implicit transactions and ``rowcount``: so ``WITH ... INSERT`` and ``EXPLAIN INSERT`` are not DML.
     """
-    return _DML.match(text) is not None
+    at = _after_blank(text)
+    return text[at : at + 7].lower().startswith(_DML)
 
 
 def may_name_parameters(text: str) -> bool:
     """False only if no parameter in the text has a name or a number, which saves asking SQLite for the names."""
-    return _NAMED.search(text) is not None
+    if ":" in text or "@" in text or "$" in text or "#" in text:
+        return True
+    return "?" in text and any(rest.startswith(_DIGITS) for rest in text.split("?")[1:])
 
 
 def is_attach(text: str) -> bool:
     """Whether the first word begins with ATTACH."""
-    return _ATTACH.match(text) is not None
+    at = _after_blank(text)
+    return text[at : at + 6].lower() == "attach"
 
 
 def string_literals(text: str) -> list[str]:
     """What stands in single or double quotes, which SQLite may take for a string."""
+    import re  # here, because it would be a twentieth of a warm start, and this is rare
+
+    quoted = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
     return [
         (single or double).replace("''" if single else '""', "'" if single else '"')
-        for single, double in _QUOTED.findall(text)
+        for single, double in quoted.findall(text)
     ]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
 
 from wasqlite import sqltext
 from wasqlite.columns import Columns
 from wasqlite.converting import Types
 from wasqlite.exceptions import DataError, ProgrammingError, from_failure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Self
+
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.capi.statement import Statement
 
 LEGACY_TRANSACTION_CONTROL = -1
 
@@ -48,8 +53,8 @@ def begins_implicitly(autocommit: bool | int, level: str | None, is_dml: bool, i
     return is_dml and not in_transaction and level is not None and autocommit == LEGACY_TRANSACTION_CONTROL
 
 
-class Unkept(dict[str, Any]):
+class Unkept(dict[str, "Statement"]):
     """A place for compiled statements that keeps none."""
 
-    def __setitem__(self, sql: str, statement: Any) -> None:
+    def __setitem__(self, sql: str, statement: Statement) -> None:
         pass

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
+_HEX = b"0123456789abcdefABCDEF"
 _MODES = (b"ro", b"rw", b"rwc", b"memory")
 _CACHES = (b"shared", b"private")
 
@@ -56,4 +54,9 @@ def _parse(name: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]] | None:
 
 def _decode(text: bytes) -> bytes:
     # %00 ends the piece that it is in.
-    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text).split(b"\0")[0]
+    first, *escaped = text.split(b"%")
+    for piece in escaped:
+        digits = piece[:2]
+        valid = len(digits) == 2 and digits[0] in _HEX and digits[1] in _HEX
+        first += bytes([int(digits, 16)]) + piece[2:] if valid else b"%" + piece
+    return first.split(b"\0")[0]

@@ -171,3 +171,15 @@ def test_racing_processes_all_succeed(folder):
     ]
     assert [racer.communicate(timeout=60)[0].strip() for racer in racers] == ["42"] * 6
     assert not [path for path in files(folder) if path.name.startswith(".new-")]
+
+
+def test_what_was_not_used_for_longest_is_removed(folder, monkeypatch):
+    for age, key in enumerate("abcde"):
+        path = cache.store(str(folder), key * 32, b"x")
+        os.utime(path, (1e9 - age, 5e8))  # read so long ago
+    monkeypatch.setattr(cache, "MOST_FILES", 4)
+    cache.store(str(folder), "f" * 32, b"x")
+    assert [path.name[0] for path in files(folder)] == ["a", "b", "c", "f"]
+    monkeypatch.setattr(cache, "MOST_BYTES", 102)
+    cache.store(str(folder), "g" * 32, b"x" * 100)
+    assert [path.name[0] for path in files(folder)] == ["a", "f", "g"]

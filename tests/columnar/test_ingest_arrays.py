@@ -99,6 +99,29 @@ def test_scalars_of_numpy_are_numbers_not_bytes(con: wasqlite.Connection) -> Non
     assert stored(con, [np.int32(5), np.float32(0.5), np.bool_(True), np.str_("x"), 7]) == [5, 0.5, 1, "x", 7]
 
 
+class Point:
+    def __init__(self, x: int, y: int) -> None:
+        self.x, self.y = x, y
+
+    def __conform__(self, protocol: Any) -> str:
+        if self.x < 0:
+            raise ValueError("not there")
+        return f"{self.x};{self.y}"
+
+
+def test_objects_are_adapted(con: wasqlite.Connection) -> None:
+    assert stored(con, [Point(1, 2), None, Point(3, 4)]) == ["1;2", None, "3;4"]
+    with pytest.raises(ValueError, match="not there") as caught:
+        con.ingest("t", {"y": [1, 2], "x": [Point(1, 2), Point(-1, 2)]}, mode="replace")
+    assert caught.value.__notes__ == ["column 'x', row 1 (counted from 0)"]
+
+
+@pytest.mark.filterwarnings("ignore:The default date.* adapter:DeprecationWarning")
+def test_dates_as_objects_are_written_as_dates_of_numpy(con: wasqlite.Connection) -> None:
+    assert stored(con, DATES) == stored(con, np.array(DATES, "datetime64[D]"))
+    assert stored(con, MOMENTS) == stored(con, np.array(MOMENTS, "datetime64[us]"))
+
+
 def test_values_that_cannot_be_stored(con: wasqlite.Connection) -> None:
     with pytest.raises(wasqlite.ProgrammingError, match="type 'complex' is not supported") as caught:
         stored(con, [1, 2, 1j])

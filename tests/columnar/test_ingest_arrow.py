@@ -6,6 +6,7 @@ import datetime
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 import wasqlite
@@ -63,7 +64,10 @@ def test_integers_that_sqlite_has_not(con: wasqlite.Connection) -> None:
     ],
 )
 def test_values(con: wasqlite.Connection, kind: str, values: list[Any], type_name: str) -> None:
-    array = pa.array(values, pa.float16() if kind == "halffloat" else kind)
+    if kind == "halffloat":
+        array = pa.array([value and np.float16(value) for value in values], pa.float16())
+    else:
+        array = pa.array(values, kind)
     expected = [v.isoformat() if isinstance(v, datetime.date) else v for v in array.to_pylist()]
     assert stored(con, array) == expected
     assert declared(con) == type_name

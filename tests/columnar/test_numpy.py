@@ -220,6 +220,18 @@ def test_factories_have_no_say(connect: Connect) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:The default date converter:DeprecationWarning")
+def test_columns_that_converters_make_objects_of_are_refused(connect: Connect) -> None:
+    con = connect(detect_types=wasqlite.PARSE_DECLTYPES)
+    con.execute("create table t(x integer, d date)")
+    con.execute("insert into t values (1, '2024-02-29')")
+    cursor = con.execute("select * from t")
+    with pytest.raises(wasqlite.NotSupportedError, match="converters"):
+        cursor.fetch_numpy()
+    assert len(cursor.fetchall()) == 1
+    assert con.execute("select x from t").fetch_numpy()["x"].tolist() == [1]
+
+
 def test_returning_counts_its_changes(con: wasqlite.Connection, batch_rows: int | None) -> None:
     fill(con, "", list(range(30)))
     cursor = con.execute("update t set x = x + 1 where x >= 10 returning x")

@@ -231,6 +231,21 @@ def empty_blob_and_text(s: Subject) -> Any:
 
 
 @case
+def values_that_are_converted_when_read(s: Subject) -> Any:
+    # Blobs of zeros that are not written out, text in the other encoding, integers that a REAL column keeps as such.
+    s.con.execute("pragma encoding = 'UTF-16'")
+    s.con.execute("create table t(a real, b, c)")
+    returned = s.con.execute(
+        "insert into t values(5, 'ä', zeroblob(4)), (-7, 'b' || char(0) || '日本', x'00ff') returning *"
+    )
+    return (
+        returned.fetchall(),
+        s.con.execute("select *, zeroblob(2), a + 1, b || 'c', length(b), typeof(a) from t").fetchall(),
+        s.con.execute("select cast(b as blob), cast(a as text), 1 || '' from t order by b desc").fetchall(),
+    )
+
+
+@case
 def many_columns(s: Subject) -> Any:
     return s.cur.execute("select " + ",".join(str(i) for i in range(1500))).fetchone()
 

@@ -84,3 +84,14 @@ def test_text_of_any_bytes(values: list[bytes]) -> None:
         outcome[module.__name__] = (rows, fetched)
         con.close()
     assert outcome["wasqlite"] == outcome["sqlite3"]
+
+
+def test_a_row_lies_in_memory_that_was_added_by_its_own_query(con):
+    """Text of every size up to where the one-row way ends, in a guest that grows all the time."""
+    con.execute("create table t(x)")
+    before = con._database.memory.size
+    for size in range(1000, 3000):
+        assert con.execute("select printf('%.*c', ?, 'x')", (size,)).fetchone() == ("x" * size,)
+        con.execute("insert into t values (?)", (b"x" * size,))
+    con._database.memory.refresh()
+    assert con._database.memory.size > before + (1 << 20)

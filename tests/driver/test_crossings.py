@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from conftest import Crossings
 
 
+pytestmark = pytest.mark.usual_batches
+
+
 @pytest.fixture
 def con(crossings: Crossings, con: wasqlite.Connection) -> wasqlite.Connection:
     con.executescript(

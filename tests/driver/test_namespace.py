@@ -25,10 +25,8 @@ import wasqlite.dbapi2
 import wasqlite.dump
 
 SUBMODULES = {"dbapi2", "dump"}  # there when somebody has imported them
-# There is no dynamic linking inside the sandbox; the rest is built elsewhere.
-OTHER_METHODS = {"enable_load_extension", "load_extension"} | {
-    *("backup", "deserialize", "getconfig", "serialize", "setconfig"),
-}
+# There is no dynamic linking inside the sandbox.
+OTHER_METHODS = {"enable_load_extension", "load_extension"}
 MODULES = [(sqlite3, wasqlite), (sqlite3.dbapi2, wasqlite.dbapi2)]
 
 

@@ -20,6 +20,7 @@ def prepares(crossings: Crossings, con: wasqlite.Connection, sql: str) -> bool:
     return crossings.of(lambda: con.execute(sql).fetchall()) > 1
 
 
+@pytest.mark.usual_batches
 def test_least_recently_used_goes_first(crossings: Crossings, connect: Connect) -> None:
     con = connect(cached_statements=2)
     con.execute("select 1")

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from injector import Fault, Hang, Injector
-from workloads import FILES, MODES, UNSAFE, WORKLOADS, Workload, fingerprint
+from steps import Step
+from struck import FILES, MODES, UNSAFE, WORKLOADS, Workload, fingerprint
 
 import wasqlite
 import wasqlite.connection
@@ -88,6 +89,13 @@ class Run:
     def schemas(self) -> list[str]:
         return ["main", "y"] if any("ATTACH" in sql for sql in self.workload.setup) else ["main"]
 
+    def execute(self, module: Any, con: Any, step: str | Step) -> None:
+        """One statement, or another step."""
+        if isinstance(step, str):
+            con.execute(step).fetchall()
+        else:
+            step(module, con, self.folder)
+
     def go(self) -> None:
         """Run it up to the first error, and close the connection if there was none."""
         try:
@@ -97,7 +105,7 @@ class Run:
             for transaction in self.workload.transactions:
                 for n, sql in enumerate(transaction):
                     self.committing = n == len(transaction) - 1
-                    self.con.execute(sql).fetchall()
+                    self.execute(wasqlite, self.con, sql)
                 self.committing = False
                 self.done += 1
         except wasqlite.InternalError as error:
@@ -169,7 +177,7 @@ class Sweep:
                     con.execute(sql.format(folder=run.folder, mode=self.mode)).fetchall()
                 for transaction in self.workload.transactions[:count]:
                     for sql in transaction:
-                        con.execute(sql).fetchall()
+                        run.execute(sqlite3, con, sql)
             states.append(run.read(sqlite3))
             shutil.rmtree(run.folder)
         return states

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from injector import Fault, Injector
+from struck import MODES, WORKLOADS
 from sweep import Sweep, scratch, sweep
-from workloads import MODES, WORKLOADS
 
 import wasqlite.connection
 

@@ -5,19 +5,25 @@ classes of wasmtime-py: ``import wasmtime`` costs 40 ms where loading the librar
 wasmtime-py's ``Func`` costs 35 us where a prebound ctypes call costs 1 us.
 """
 
+# Without pathlib and importlib.util, whose imports would be a sixth of a warm start.
+# ruff: noqa: PTH110, PTH118, PTH120, PTH208
+
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from ctypes import POINTER, Structure, byref, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint64, c_void_p
 from functools import cache
-from pathlib import Path
-from typing import Any, NoReturn
 
 from wasqlite.bridge.errors import LinkError, LoadError, Trap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    Call = Callable[[int, int, int, int, int], int | None]
 
 TESTED = "50.0.1"
 OLDEST = 48
@@ -26,7 +32,6 @@ FUNC, GLOBAL, TABLE, MEMORY = 0, 1, 2, 3
 # wasm_valkind_t, as the letters that signatures are written in.
 LETTERS = {0: "i", 1: "I", 2: "f", 3: "F"}
 
-Call = Callable[[int, int, int, int, int], int | None]
 HostCallback = ctypes.CFUNCTYPE(c_void_p)
 """A host function, declared without its four parameters: they are not needed (see ``adapter``), and a callee that
 ignores arguments is sound in every calling convention that wasmtime runs on."""
@@ -67,12 +72,12 @@ class Value(Structure):
 class Api:
     """The prebound C functions of one loaded library."""
 
-    def __init__(self, path: Path, version: str) -> None:
+    def __init__(self, path: str, version: str) -> None:
         self.path = path
         self.version = version
         try:
-            library = ctypes.CDLL(str(path))
-            holding = ctypes.PyDLL(str(path))
+            library = ctypes.CDLL(path)
+            holding = ctypes.PyDLL(path)
         except OSError as error:
             raise LoadError(f"cannot load wasmtime's library {path}: {error}") from error
         p = c_void_p
@@ -280,22 +285,23 @@ def host_machine() -> str:
     return platform.machine()
 
 
-def _library_path(package: Path) -> Path:
+def _library_path(package: str) -> str:
     # The layout of the wheels, one folder per platform with the one library in it.
     machine = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}.get(host_machine(), host_machine())
     system = "android" if hasattr(sys, "getandroidapilevel") else sys.platform
     name = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(system, "_libwasmtime.so")
-    path = package / f"{system}-{machine}" / name
-    if not path.exists():
+    path = os.path.join(package, f"{system}-{machine}", name)
+    if not os.path.exists(path):
         _missing(f"the installed wasmtime has no library for {system} on {machine} (looked for {path})")
     return path
 
 
-def _version(package: Path) -> str:
+def _version(package: str) -> str:
     # Reading the folder's name is 10 ms cheaper than importing importlib.metadata; that stays as the second way.
-    names = [entry.name for entry in package.parent.glob("wasmtime-*.dist-info")]
+    prefix, suffix = "wasmtime-", ".dist-info"
+    names = [name for name in os.listdir(os.path.dirname(package)) if name.startswith(prefix) and name.endswith(suffix)]
     if len(names) == 1:
-        return names[0].removeprefix("wasmtime-").removesuffix(".dist-info")
+        return names[0].removeprefix(prefix).removesuffix(suffix)
     from importlib.metadata import version
 
     return version("wasmtime")
@@ -304,10 +310,11 @@ def _version(package: Path) -> str:
 @cache
 def api() -> Api:
     """The loaded library, once per process."""
-    spec = importlib.util.find_spec("wasmtime")
+    specs = (finder.find_spec("wasmtime", None) for finder in sys.meta_path)
+    spec = next(filter(None, specs), None)
     if spec is None or spec.origin is None:
         _missing("wasqlite needs the package wasmtime, which is not installed")
-    package = Path(spec.origin).parent
+    package = os.path.dirname(spec.origin)
     version = _version(package)
     if int(version.partition(".")[0]) < OLDEST:
         _missing(f"wasqlite needs wasmtime {OLDEST} or newer, and this is {version}")

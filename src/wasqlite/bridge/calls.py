@@ -10,12 +10,14 @@ import ctypes
 from collections.abc import Callable
 from functools import cache, partial
 from types import CodeType
-from typing import TYPE_CHECKING, Any
 
 from wasqlite.bridge._wasmtime import FUNC, Extern
 from wasqlite.bridge.errors import BridgeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.bridge.instance import Instance
 
 _VIEWS = {"i": ("longs", 2), "I": ("longs", 2), "F": ("doubles", 2), "f": ("floats", 4)}
@@ -88,7 +90,11 @@ def call():
     if error is not None or traps[0] or parked:
         failed(error, traps, None)
 """
-_PREPARED_CODE = compile(_PREPARED, "<wasqlite prepared call>", "exec")
+
+
+@cache
+def _prepared_code() -> CodeType:
+    return compile(_PREPARED, "<wasqlite prepared call>", "exec")
 
 
 def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
@@ -124,7 +130,7 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
             ctypes.c_void_p(ctypes.addressof(traps)),
         ),
     }
-    exec(_PREPARED_CODE, namespace)
+    exec(_prepared_code(), namespace)
     call: Callable[[], None] = namespace.pop("call")
     call.__name__ = call.__qualname__ = name
     return call

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from functools import cache
 
 from wasqlite.bridge import cache as disk
-from wasqlite.bridge import selftest
 from wasqlite.bridge._wasmtime import Api, api, host_machine
 
 MAX_WASM_STACK = 1 << 20
@@ -41,17 +41,19 @@ class Engine:
         key = self._key(wasm)
         if folder is not None:
             path = disk.find(folder, key)
-            module = self.api.deserialize_file(self.pointer, bytes(path)) if path else 0
+            module = self.api.deserialize_file(self.pointer, os.fsencode(path)) if path else 0
             if module:
                 return module
         module = self.api.compile(self.pointer, wasm)
         if folder is not None:
+            from wasqlite.bridge import selftest
+
             selftest.run(self)  # once per machine and version: whoever finds a cached module has passed it
             disk.store(folder, key, self.api.serialize(module))
         return module
 
     def _key(self, wasm: bytes) -> str:
-        library = self.api.path.stat()
+        library = os.stat(self.api.path)  # noqa: PTH116
         target = f"{sys.platform}-{host_machine()}"
         parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, _SETTINGS)
         return hashlib.sha256("\0".join((*parts, hashlib.sha256(wasm).hexdigest())).encode()).hexdigest()[:32]

@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from threading import RLock
-from typing import TYPE_CHECKING, NoReturn
 
 from wasqlite.bridge import calls
 from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
@@ -25,7 +24,10 @@ from wasqlite.bridge.errors import (
 from wasqlite.bridge.state import State
 from wasqlite.bridge.trampoline import Trampoline
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.memory import Memory

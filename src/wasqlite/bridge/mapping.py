@@ -8,9 +8,12 @@ import os
 import sys
 import weakref
 from functools import cache
-from typing import Any
 
 from wasqlite.bridge.errors import MemoryAccessError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Linux's value on every processor that wasmtime runs on; Python's mmap module does not name it.
 _MAP_FIXED = 0x10

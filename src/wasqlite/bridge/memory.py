@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from wasqlite.bridge.errors import MemoryAccessError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.mapping import Mappings
 

@@ -6,11 +6,10 @@ API then shows as one clear error, not as a crash inside a database.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wasqlite.bridge._wasmtime import TESTED
 from wasqlite.bridge.errors import BridgeError, LoadError, Trap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.engine import Engine
 

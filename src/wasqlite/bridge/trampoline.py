@@ -12,16 +12,19 @@ from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
 from struct import Struct
-from typing import Any
 
 from wasqlite.bridge.adapter import ARGUMENTS, UNSERVED
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Unpack = Callable[[memoryview, int], tuple[Any, ...]]
+
 _FORMATS = {"i": "q", "I": "q", "f": "f4x", "F": "d"}
 _WIDE = {"I": "q", "f": "f", "F": "d"}
-
-Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 
 
 class Trampoline:

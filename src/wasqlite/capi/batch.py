@@ -11,9 +11,14 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
-from typing import Any
 
 from wasqlite.bridge import BridgeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Column = Sequence[Any]
 
 INTEGER, FLOAT, TEXT, BLOB, NULL = 1, 2, 3, 4, 5
 SEEN_INTEGER, SEEN_FLOAT, SEEN_TEXT, SEEN_BLOB, SEEN_NULL = (1 << c for c in (INTEGER, FLOAT, TEXT, BLOB, NULL))
@@ -26,7 +31,6 @@ _Q = Struct("<q").unpack_from
 _D = Struct("<d").unpack_from
 _SEEN_ANY = SEEN_INTEGER | SEEN_FLOAT | SEEN_TEXT | SEEN_BLOB | SEEN_NULL
 
-Column = Sequence[Any]
 
 RAW_TEXT, RAW_MIXTURE = 1, 2
 Raw = Sequence[int]
@@ -185,7 +189,8 @@ def _column(
         if not size or view[payload + size - 1]:
             raise CorruptBatch("a text column does not end with NUL")
         text = view[payload : payload + size - 1]
-        column = list[Any](bytes(text).split(b"\0")) if raw else _split(str(text, "utf-8"))
+        pieces: list[Any] = bytes(text).split(b"\0") if raw else _split(str(text, "utf-8"))
+        column = pieces
         if len(column) != rows:
             raise CorruptBatch(f"a text column has {len(column)} values for {rows} rows")
     elif classes == 0:

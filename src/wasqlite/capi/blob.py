@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasqlite.capi.constants import SQLITE_OK
+from wasqlite.capi.owned import Owned, discard
 
 if TYPE_CHECKING:
     from wasqlite.capi.database import Database
@@ -30,13 +31,12 @@ def open_blob(
             first = database.put(b"\0".join((name, table, column, b"")))
             second = first + len(name) + 1
             third = second + len(table) + 1
-            database.interrupt.asked = 0
             try:
                 found, failure = database.run(
                     "wsq_blob_open", database._entry.address, first, second, third, row, writable
                 )
             except BaseException:
-                _abandon(database)
+                discard(database, Blob)
                 raise
             if failure is None:
                 return Blob(database, found.handle), None
@@ -44,37 +44,27 @@ def open_blob(
                 return None, failure
 
 
-def _abandon(database: Database) -> None:
-    """An exception came out of a call that may have opened a blob all the same."""
-    if not database.closed and database.instance.dead is None:
-        found, failure = database.finish()
-        if failure is None and found.handle:
-            Blob(database, found.handle).close()
+class Blob(Owned):
+    """An open blob."""
 
+    __slots__ = ("_code", "_size")
 
-class Blob:
-    """An open blob. Its handle is closed by the database's next operation after the last reference is gone."""
-
-    __slots__ = ("_code", "_entry", "database", "handle")
+    closes = "wsq_blob_close"
 
     def __init__(self, database: Database, handle: int) -> None:
-        self.database = database
-        self.handle = handle
+        super().__init__(database, handle)
         self._code = SQLITE_OK
-        self._entry = database._entry
-        self._entry.blobs.add(handle)
-
-    def __del__(self) -> None:
-        if self.handle:
-            self.database.dropped.append((self.handle, self._entry))
+        self._size: int | None = None
 
     def size(self) -> int:
         """The length in bytes; 0 once an operation found that the row has changed.
 
         https://sqlite.org/c3ref/blob_bytes.html
         """
-        with self.database.lock:
-            return self.database.function("sqlite3_blob_bytes", hold_gil=True)(self.handle)
+        if self._size is None:
+            with self.database.lock:
+                self._size = self.database.function("sqlite3_blob_bytes", hold_gil=True)(self.handle)
+        return self._size
 
     def read(self, size: int, offset: int) -> tuple[bytes, Failure | None]:
         """``size`` bytes from ``offset`` on, both inside the value.
@@ -87,13 +77,13 @@ class Blob:
             for at in range(offset, offset + max(size, 1), _PIECE):
                 count = min(_PIECE, offset + size - at)
                 address = database.reserve(count)
-                failure = self._run("wsq_blob_read", address, count, at)
+                failure = self._transfer("wsq_blob_read", address, count, at)
                 if failure is not None:
                     return b"", failure
                 pieces.append(database.memory.read(address, count))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces), None
 
-    def write(self, data: bytes | bytearray, offset: int) -> Failure | None:
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> Failure | None:
         """Put bytes at ``offset``, all inside the value.
 
         https://sqlite.org/c3ref/blob_write.html
@@ -102,14 +92,16 @@ class Blob:
         with database.lock:
             for start in range(0, max(len(data), 1), _PIECE):
                 piece = bytes(data[start : start + _PIECE])
-                failure = self._run("wsq_blob_write", database.put(piece), len(piece), offset + start)
+                failure = self._transfer("wsq_blob_write", database.put(piece), len(piece), offset + start)
                 if failure is not None:
                     return failure
         return None
 
-    def _run(self, name: str, address: int, size: int, offset: int) -> Failure | None:
-        found, failure = self.database.run(name, self._entry.address, self.handle, address, size, offset)
+    def _transfer(self, name: str, address: int, size: int, offset: int) -> Failure | None:
+        found, failure = self.run(name, address, size, offset)
         self._code = found.rc
+        if failure is not None:
+            self._size = None
         return failure
 
     def close(self) -> Failure | None:
@@ -117,12 +109,7 @@ class Blob:
 
         https://sqlite.org/c3ref/blob_close.html
         """
-        database = self.database
-        with database.lock:
-            handle, self.handle = self.handle, 0
-            if not handle:
-                return None
-            self._entry.blobs.discard(handle)
-            found, failure = database.run("wsq_blob_close", self._entry.address, handle)
-            # SQLite repeats the error of the last operation, which has been reported.
-            return None if found.rc == self._code else failure
+        closed = self.release()
+        if closed is None or closed[0].rc == self._code:
+            return None  # SQLite repeats the error of the last operation, which has been reported
+        return closed[1]

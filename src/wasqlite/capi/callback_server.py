@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wasqlite.bridge.record import Record
 from wasqlite.capi.callback_block import ARGUMENTS, KEY, LANE, LANE_INTEGER, LANE_REAL
 from wasqlite.capi.parameters import TOO_LARGE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.bridge.state import State
     from wasqlite.capi.callbacks import Callbacks, Handler
 
-Lane = tuple[Any, memoryview, bytes]
-"""A function of one number: it, where its argument stands (as int64 or float64), what SQLite is told when it raises."""
+    Lane = tuple[Any, memoryview, bytes]
+    """A function of one number: it, where its argument stands (int64 or float64), what SQLite is told if it raises."""
 
 
-class Place(NamedTuple):
+class Place(Record):
     """What the generator works with, known when the first callback is registered."""
 
     words: memoryview

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 from wasqlite.bridge import BridgeError, HostFunction, Memory
 from wasqlite.capi.batch import FLOAT, INTEGER
 from wasqlite.capi.callback_block import KEY, LANE
-from wasqlite.capi.callback_server import Lane, Place, serve
+from wasqlite.capi.callback_server import Place, serve
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.bridge import Instance
     from wasqlite.bridge.state import State
+    from wasqlite.capi.callback_server import Lane
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress
 
@@ -228,17 +230,26 @@ class Callbacks:
         else:
             self.values.put_error(message)
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Open the instance for a call that even hooks may make."""
-        state = self.state
-        was_open = state.reentrant
-        if self.in_hook:
-            state.reentrant = True
-        try:
-            yield
-        finally:
-            state.reentrant = was_open
+    def admitted(self) -> Admission:
+        """A ``with`` block in which the instance is open for a call that even hooks may make."""
+        return Admission(self)
+
+
+class Admission:
+    """What ``Callbacks.admitted`` returns. Not a generator: contextlib would be a twentieth of a warm start."""
+
+    __slots__ = ("_callbacks", "_was_open")
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+        self._was_open = callbacks.state.reentrant
+
+    def __enter__(self) -> None:
+        if self._callbacks.in_hook:
+            self._callbacks.state.reentrant = True
+
+    def __exit__(self, *_: object) -> None:
+        self._callbacks.state.reentrant = self._was_open
 
 
 def _nothing(size: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 from wasqlite.bridge import BridgeError, InstanceClosed
 from wasqlite.capi import status
@@ -23,6 +22,10 @@ from wasqlite.capi.quick import INPUT_AT, RECORD_AT
 from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
 from wasqlite.capi.statement import Statement
 from wasqlite.capi.status import WAL_DATABASE, Failure, Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _SUCCESS = (SQLITE_OK, SQLITE_ROW, SQLITE_DONE)
 _OUT_OF_MEMORY = Failure(SQLITE_NOMEM, "out of memory")
@@ -104,7 +107,7 @@ class Database:
         """The instance's function, unless this database was closed. Hold the lock."""
         if self.closed:
             _refuse()
-        return self.instance.function(name, hold_gil=hold_gil)
+        return self.sandbox.function(name, hold_gil=hold_gil)
 
     # -- input and output --------------------------------------------------------------------------------------
 

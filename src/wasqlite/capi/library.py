@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 from wasqlite.bridge import Library
 
-ABI = 4
-PATH = Path(__file__).resolve().parent.parent / "_wasm" / "sqlite.wasm"
+ABI = 5
+# Without pathlib, whose import would be a tenth of a warm start.
+PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "_wasm", "sqlite.wasm")  # noqa: PTH118,PTH120
 
 _lock = threading.Lock()
 _library: Library | None = None

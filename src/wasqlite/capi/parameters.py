@@ -13,9 +13,14 @@ from itertools import repeat
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
-from typing import Any
 
 from wasqlite.capi.batch import BLOB, DESCRIPTOR, FLOAT, INTEGER, NULL, TEXT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    PlainColumn = Callable[[tuple[Any, ...], set[type], int], tuple[Any, ...]]
 
 _INTEGER_RECORD = Struct("<IIq").pack
 _FLOAT_RECORD = Struct("<IId").pack
@@ -166,9 +171,6 @@ class Encoded:
             for seen, tags, slots, payload, size in self._descriptors
         ]
         return b"".join(head + self._chunks)
-
-
-PlainColumn = Callable[[tuple[Any, ...], set[type], int], tuple[Any, ...]]
 
 
 def normalise_column(column: tuple[Any, ...], kinds: set[type], position: int) -> tuple[Any, ...]:

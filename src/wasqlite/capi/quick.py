@@ -10,20 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 from struct import error as StructError
-from typing import Any
 
 from wasqlite.capi.batch import BLOB, FLOAT, INTEGER, NULL, TEXT, CorruptBatch
 from wasqlite.capi.parameters import RECORD_SIZE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Put = Callable[[memoryview, int, tuple[Any, ...]], bool]
+
+    Take = Callable[[memoryview, int], tuple[Any, ...]]
 
 RECORD_AT, RECORD_VALUES = 112, 21
 INPUT_AT, INPUT_SIZE = 280, 4096
 """Offsets from the status block (``wsq_quick_area``)."""
 
+ROWS = 2
+"""What ``wsq_quick`` fetches at most."""
+
 OUTCOME = Struct("<i4xq8xq8xiI44xI8xQ")
 """Of the status block: rc, changes, last_rowid, autocommit, rows, reprepared, kinds."""
 
-Put = Callable[[memoryview, int, tuple[Any, ...]], bool]
-Take = Callable[[memoryview, int], tuple[Any, ...]]
 
 _EXACT = (int, float, str, bytes)
 
@@ -38,7 +46,7 @@ def refuse(view: memoryview, at: int, values: tuple[Any, ...]) -> bool:
     return False
 
 
-class Packers(dict[tuple[type, ...], Put]):
+class Packers(dict[tuple[type, ...], "Put"]):
     """For the types of a set of parameters: writes it at an address, or returns False and has written nothing of use.
 
     Raises struct.error for an integer beyond 64 bits, and what ``str.encode`` raises.
@@ -85,7 +93,7 @@ def _packer(types: tuple[type, ...]) -> Put:
     return _generated(lines, "put", pack=pack)  # type: ignore[no-any-return]
 
 
-class Takers(dict[int, Take]):
+class Takers(dict[int, "Take"]):
     """For the kinds of a record (``batch_record``): reads the row at an address.
 
     Bounds-checked and total, as ``batch.decode``. Raises CorruptBatch, and UnicodeDecodeError for text that is not

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Condition, RLock
-from typing import TYPE_CHECKING, Protocol
 
 from wasqlite.bridge import ForkedInstance, HostFunction, Memory
 from wasqlite.capi.callbacks import Callbacks
 from wasqlite.capi.progress import Progress
 from wasqlite.capi.turns import without_sleep
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from wasqlite.bridge import Library
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
     from wasqlite.capi.status import Cause
+else:
+    Protocol = object
 
 
 class HostSide(Protocol):
@@ -38,17 +42,18 @@ class HostSide(Protocol):
 
 
 class Handle:
-    """A ``sqlite3*`` with its ``sqlite3_stmt*`` and ``sqlite3_blob*``.
+    """A ``sqlite3*`` with its ``sqlite3_stmt*`` and what else it owns.
 
     It outlives a dropped ``Database`` until the guest closes it.
     """
 
-    __slots__ = ("address", "blobs", "database", "statements")
+    __slots__ = ("address", "database", "objects", "statements")
 
     def __init__(self, database: Database) -> None:
         self.address = 0
         self.statements: set[int] = set()
-        self.blobs: set[int] = set()
+        self.objects: dict[int, str] = {}
+        """The addresses of blobs and backups, with the C functions that close them: see ``Owned``."""
         self.database = weakref.ref(database)
 
 
@@ -77,9 +82,9 @@ if hasattr(os, "register_at_fork"):
 class Sandbox:
     """Owns the instance and everything in it; its databases own the sandbox.
 
-    Finalisers never enter the guest: they append to ``dropped`` the address of a statement or blob with the ``Handle``
-    that it belongs to, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection drains
-    it.
+    Finalisers never enter the guest: they append to ``dropped`` the address of a statement or of what else a
+    ``Handle`` owns, with that, a ``Statement`` to reset, or a ``Handle`` to close; the next operation of any connection
+    drains it.
     """
 
     __slots__ = (
@@ -87,6 +92,7 @@ class Sandbox:
         "_buffer_at",
         "_buffer_size",
         "_call_buffer",
+        "_functions",
         "_host",
         "_released",
         "_state",
@@ -119,6 +125,7 @@ class Sandbox:
         self.lock = instance.lock
         self.turns = Condition(instance.lock)
         self._state = instance.state
+        self._functions: dict[str, Callable[..., int]] = {}
         self._call_buffer = instance.function("wsq_buffer", hold_gil=True)
         self._buffer_at = 0
         self._buffer_size = 0
@@ -141,10 +148,19 @@ class Sandbox:
 
     def close(self) -> None:
         """Throw the instance away, and give the host's files back. Hold the lock."""
+        self._buffer_size = 0  # there is none to write to: who comes with input is told so by the call for another one
         try:
             self.instance.close()
         finally:
             self._release()
+
+    def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
+        """The instance's function; which of the two kinds is settled by the first who asks for it."""
+        found = self._functions.get(name)
+        if found is None:
+            # To make one takes 20 us.
+            found = self._functions[name] = self.instance.function(name, hold_gil=hold_gil)
+        return found
 
     def cause(self, code: int, number: int) -> Cause | None:
         """What failed on the host's side, for a call that ended with these."""
@@ -200,10 +216,9 @@ class Sandbox:
                 # Not there any more if its connection was closed; the address may be another object's by now.
                 if address in handle.statements:
                     handle.statements.discard(address)
-                    self.instance.function("wsq_finalize")(address)
-                elif address in handle.blobs:
-                    handle.blobs.discard(address)
-                    self.instance.function("wsq_blob_close")(handle.address, address)
+                    self.function("wsq_finalize")(address)
+                elif address in handle.objects:
+                    self.function(handle.objects.pop(address))(handle.address, address)
                 else:
                     continue
                 database = handle.database()
@@ -215,19 +230,20 @@ class Sandbox:
                 item.reset()
 
     def close_handle(self, handle: Handle) -> None:
-        """Finalize its statements, close its blobs, and close it. Hold the lock.
+        """Finalize its statements, close what else it owns, and close it. Hold the lock.
 
         https://sqlite.org/c3ref/close.html
         """
         self.progress.running = self.progress.idle
-        finalize = self.instance.function("wsq_finalize")
+        finalize = self.function("wsq_finalize")
         while handle.statements:
             finalize(handle.statements.pop())
-        while handle.blobs:
-            self.instance.function("wsq_blob_close")(handle.address, handle.blobs.pop())
+        while handle.objects:
+            address, closes = handle.objects.popitem()
+            self.function(closes)(handle.address, address)
         address, handle.address = handle.address, 0
         if address:
-            self.instance.function("wsq_close")(address)
+            self.function("wsq_close")(address)
             self.callbacks.forget_hooks(address)
             self.callbacks.settle()
         self.handles.discard(handle)

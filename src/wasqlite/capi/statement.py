@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from struct import error as StructError
-from typing import TYPE_CHECKING, Any
 
-from wasqlite.capi.batch import Column, CorruptBatch, GuestColumn, Raw, decode, decode_raw, guest_columns
+from wasqlite.capi.batch import CorruptBatch, GuestColumn, Raw, decode, decode_raw, guest_columns
 from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
-from wasqlite.capi.quick import OUTCOME, Put, Take, packers, refuse, takers
+from wasqlite.capi.quick import OUTCOME, ROWS, packers, refuse, takers
 from wasqlite.capi.sandbox import ACTIVE, RUNNING
 from wasqlite.capi.status import Failure, Status, read
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasqlite.capi.database import Database
+    from typing import Any
 
-Result = tuple[Status, Sequence[Column], Raw, Failure | None]
-"""Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
+    from wasqlite.capi.batch import Column
+    from wasqlite.capi.database import Database
+    from wasqlite.capi.quick import Put, Take
+
+    Result = tuple[Status, Sequence[Column], Raw, Failure | None]
+    """Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
+
 
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
@@ -209,11 +214,15 @@ class Statement:
         if kinds != self._kinds:
             self._take = takers[kinds]
             self._kinds = kinds
-        return self._take(database.memory.view, database.record_at)
+        try:
+            return self._take(database.memory.view, database.record_at)
+        except CorruptBatch:
+            database.memory.refresh()  # it may have grown during the call
+            return self._take(database.memory.view, database.record_at)
 
-    def result(self, max_rows: int, raw: bool) -> Result:
+    def result(self, raw: bool) -> Result:
         """What ``quick`` left behind, in ``execute``'s form."""
-        return self._result(max_rows, raw)
+        return self._result(ROWS, raw)
 
     def fetch(self, max_rows: int, max_bytes: int, raw: bool = False, as_blobs: bytes | None = None) -> Result:
         """Step on, for a further batch.

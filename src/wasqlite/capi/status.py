@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+
+from wasqlite.bridge.record import Record
 
 # docs/abi.md, "Status block"; c-src/status.h asserts every offset.
 LAYOUT = Struct("<2i4qi5I2i3I2i3IQ")
@@ -13,7 +14,7 @@ WAL_DATABASE = 1
 """Bit of ``flags``: a database in WAL mode was met during the call, and the host has no shared memory."""
 
 
-class Status(NamedTuple):
+class Status(Record):
     """One reading of the status block, field by field in the block's order."""
 
     rc: int
@@ -47,7 +48,7 @@ def read(view: memoryview, address: int) -> Status:
     return tuple.__new__(Status, LAYOUT.unpack_from(view, address))
 
 
-class Cause(NamedTuple):
+class Cause(Record):
     """Why an operation on a file failed, in the words of the operating system."""
 
     errno: int
@@ -56,7 +57,7 @@ class Cause(NamedTuple):
     path: bytes | None
 
 
-class Failure(NamedTuple):
+class Failure(Record):
     """What a failed call said, detached from guest memory."""
 
     code: int

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wasqlite.adapting import adapted, registered
 from wasqlite.binding import unsupported
 from wasqlite.capi.batch import (
     BLOB,
@@ -180,17 +181,29 @@ class Values:
         part = tuple(self._values[start:stop])
         if any(issubclass(kind, np.generic) for kind in set(map(type, part))):
             part = tuple(value.item() if isinstance(value, np.generic) else value for value in part)
+        if registered.every or not set(map(type, part)) <= _EXACT:
+            part = tuple(_adapted(value, start + row) for row, value in enumerate(part))
         try:
             encode_column(batch, part, 0)
         except Exception:
             for row, value in enumerate(part):
                 try:
                     encode_column(Encoded(1, 1), (value,), 0)
-                except UnsupportedType as error:
-                    raise Unsuitable(start + row, unsupported(error)) from None
                 except Exception as error:
                     raise Unsuitable(start + row, error) from None
             raise
 
     def take(self, rows: NDArray[Any], mask: Mask) -> Values:
         raise NotImplementedError  # Python values are not taken from dictionaries
+
+
+_EXACT = {int, float, str, bytes, type(None)}
+
+
+def _adapted(value: Any, row: int) -> Any:
+    try:
+        return adapted(value, 0)
+    except UnsupportedType as error:
+        raise Unsuitable(row, unsupported(error)) from None
+    except Exception as error:
+        raise Unsuitable(row, error) from None

@@ -7,13 +7,14 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from wasqlite.bridge import BridgeError
-from wasqlite.capi.batch import RAW_TEXT, Column, CorruptBatch, GuestColumn, marked
+from wasqlite.capi.batch import RAW_TEXT, CorruptBatch, GuestColumn, marked
 from wasqlite.capi.constants import SQLITE_ROW
 from wasqlite.columnar.pieces import Piece, from_guest, from_values
 from wasqlite.cursor import LOST
 from wasqlite.exceptions import NotSupportedError, ProgrammingError, from_failure, raise_unusable
 
 if TYPE_CHECKING:
+    from wasqlite.capi.batch import Column
     from wasqlite.capi.statement import Unfinished
     from wasqlite.capi.status import Failure
     from wasqlite.cursor import Cursor

@@ -8,9 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Protocol
 
 from wasqlite.capi.constants import SQLITE_BUSY, SQLITE_OK, SQLITE_PERM
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 NONE, SHARED, RESERVED, PENDING, EXCLUSIVE = 0, 1, 2, 3, 4
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 
 MAX_SYMLINKS = 200
@@ -18,7 +17,7 @@ TEMPORARY_PREFIX = b"etilqs_"
 
 # "x.db-journal", "x.db-wal", and the numbered ones of SQLite's test_multiplex.c: the database is what stands
 # before the last "-".
-_BESIDE_DATABASE = re.compile(rb"(.+)-(?:journal|wal|shm)[0-9]*", re.DOTALL)
+_BESIDE_DATABASE = (b"journal", b"wal", b"shm")
 
 
 def path_full(path: bytes) -> bytes:
@@ -96,11 +95,11 @@ def create_mode(directory: int, name: bytes, exclusive: bool) -> tuple[int, int,
     last = name.rpartition(b"/")[2]
     if last.startswith(TEMPORARY_PREFIX):
         return 0o600, -1, -1
-    match = _BESIDE_DATABASE.fullmatch(name)
-    if not match or exclusive:
+    beside, _, kind = name.rpartition(b"-")
+    if not beside or kind.rstrip(b"0123456789") not in _BESIDE_DATABASE or exclusive:
         return None
     try:
-        database = os.stat(match[1], dir_fd=directory)
+        database = os.stat(beside, dir_fd=directory)
     except FileNotFoundError:
         return None  # just a name that looks like a journal's
     return stat.S_IMODE(database.st_mode) & 0o777, database.st_uid, database.st_gid

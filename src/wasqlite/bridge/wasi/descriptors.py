@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
+from wasqlite.bridge.record import Record
 from wasqlite.bridge.wasi.errno import EBADF, EMFILE, ENOTDIR, WasiError
 from wasqlite.bridge.wasi.layout import FILETYPE_DIRECTORY, RIGHTS_ALL
 
@@ -21,7 +21,7 @@ Release = Callable[[int], None]
 """Closes a host descriptor."""
 
 
-class Preopen(NamedTuple):
+class Preopen(Record):
     """A directory that the guest finds open: its path on the host and its name inside the guest."""
 
     host: bytes

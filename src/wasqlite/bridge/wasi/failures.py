@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
-from typing import NamedTuple
 
 from wasqlite.bridge.errors import MemoryAccessError
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.record import Record
 from wasqlite.bridge.wasi.descriptors import Descriptors
 from wasqlite.bridge.wasi.errno import WasiError, answer, to_host
 
@@ -15,7 +14,7 @@ KEPT = 16
 """A failed call of the guest's makes a few more while it cleans up; nobody asks for older ones."""
 
 
-class SystemFailure(NamedTuple):
+class SystemFailure(Record):
     """One file function that failed."""
 
     operation: str
@@ -54,8 +53,10 @@ class Failures:
         """The same for a function of a path below the directory ``fd``, which is read from guest memory once more."""
         path = None
         if (directory := self._table.entries.get(fd)) is not None and not isinstance(error, WasiError):
-            with suppress(MemoryAccessError):
+            try:  # noqa: SIM105 - contextlib's import would be a twentieth of a warm start
                 path = join(directory.path, bytes(self._memory.span(address, size)))
+            except MemoryAccessError:
+                pass
         return self.note(operation, error, path)
 
 

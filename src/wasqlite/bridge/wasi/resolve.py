@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from wasqlite.bridge.wasi.descriptors import Entry
 from wasqlite.bridge.wasi.errno import ELOOP, ENOENT, ENOTCAPABLE, WasiError
@@ -20,8 +18,7 @@ _STEP = (
 )
 
 
-@contextmanager
-def resolved(entry: Entry, path: bytes, follow: bool) -> Iterator[tuple[int, bytes]]:
+class resolved:
     """Where ``path`` leads: a host descriptor of a directory, and the name in it, for an ``...at`` call.
 
     Below "/" that is the path itself: the kernel resolves it. Elsewhere every component is opened on its own,
@@ -29,16 +26,31 @@ def resolved(entry: Entry, path: bytes, follow: bool) -> Iterator[tuple[int, byt
     has no slash and, if ``follow``, was no link when it was looked at; call with O_NOFOLLOW, to be sure that
     it still is none.
     """
-    if not entry.confined:
-        yield entry.host, path
-        return
-    steps: list[int] = []  # the directories gone down into; ".." goes back up without asking the file system
-    try:
-        name = _walk(entry.host, path, follow, steps)
-        yield steps[-1] if steps else entry.host, name
-    finally:
-        for step in steps:
-            os.close(step)
+
+    # Not a generator: contextlib's import would be a twentieth of a warm start.
+    __slots__ = ("_entry", "_follow", "_path", "_steps")
+
+    def __init__(self, entry: Entry, path: bytes, follow: bool) -> None:
+        self._entry = entry
+        self._path = path
+        self._follow = follow
+        self._steps: list[int] = []
+        """The directories gone down into; ".." goes back up without asking the file system."""
+
+    def __enter__(self) -> tuple[int, bytes]:
+        entry, steps = self._entry, self._steps
+        if not entry.confined:
+            return entry.host, self._path
+        try:
+            name = _walk(entry.host, self._path, self._follow, steps)
+            return steps[-1] if steps else entry.host, name
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        while self._steps:
+            os.close(self._steps.pop())
 
 
 def _walk(root: int, path: bytes, follow: bool, steps: list[int]) -> bytes:

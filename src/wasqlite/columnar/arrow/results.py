@@ -115,13 +115,12 @@ class ArrowStream:
         return self._reader.schema().__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand the rows to a consumer, which may read in any thread, whatever ``check_same_thread`` says."""
+        """Hand the rows to a consumer, which may ask and read in any thread, whatever ``check_same_thread`` says."""
         self._own()
         self._exported = True
         return c_stream.export(self._reader)
 
     def _own(self) -> None:
-        self._reader.source.check_thread()
         if self._exported:
             raise ProgrammingError("This stream was handed out already, and its rows can be read only once.")
 
@@ -129,6 +128,7 @@ class ArrowStream:
         return self
 
     def __next__(self) -> na.Array:
+        self._reader.source.check_thread()
         self._own()
         array = self._reader.next()
         if array is None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from steps import Step, restore, write_blob
+
 MODES = ["DELETE", "TRUNCATE", "PERSIST", "WAL", "MEMORY", "OFF"]
 """A further mode is one more word here."""
 
@@ -24,7 +26,7 @@ WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 60)
 INSERT INTO t(a, b) SELECT x * 7919 % 60, printf('%0250d', x) FROM n;
 """
 
-Transaction = Sequence[str]
+Transaction = Sequence[str | Step]
 """One statement by itself, or all from BEGIN to COMMIT or ROLLBACK. The last statement is what may commit."""
 
 
@@ -58,6 +60,22 @@ def two_files(folder: Path, mode: str) -> None:
         con.executescript(SCHEMA)
         con.execute(f"PRAGMA journal_mode = {mode}")
         con.close()
+
+
+def another_y(page_size: int) -> Callable[[Path, str], None]:
+    """x.db as ever, and a y.db with more in it and another page size."""
+
+    def prepare(folder: Path, mode: str) -> None:
+        two_files(folder, mode)
+        con = sqlite3.connect(folder / "y.db", isolation_level=None)
+        con.execute("PRAGMA journal_mode = DELETE")  # the page size of a WAL database cannot be changed
+        con.execute(f"PRAGMA page_size = {page_size}")
+        con.execute("INSERT INTO t(b) SELECT b || 'more' FROM t")
+        con.execute("VACUUM")
+        con.execute(f"PRAGMA journal_mode = {mode}")
+        con.close()
+
+    return prepare
 
 
 def no_files(folder: Path, mode: str) -> None:
@@ -104,6 +122,7 @@ def interrupted_in_two_files(folder: Path, mode: str) -> None:
     shutil.rmtree(work)
 
 
+NOT_WAL = [mode for mode in MODES if mode != "WAL"]
 SPILL = ("PRAGMA cache_size = 5",)
 ATTACH = (*SPILL, "ATTACH '{folder}/y.db' AS y", "PRAGMA y.journal_mode = {mode}")
 
@@ -179,6 +198,10 @@ WORKLOADS = [
         [["INSERT INTO t(b) VALUES ('one')"], ["UPDATE t SET b = printf('%0300d', id)"]],
         setup=(*SPILL, "PRAGMA locking_mode = EXCLUSIVE"),
     ),
+    Workload("blob", [[write_blob], ["BEGIN", write_blob, "UPDATE t SET a = a + 1000", "COMMIT"]], setup=SPILL),
+    Workload("backup", [["DELETE FROM t WHERE id % 2"], [restore]], setup=SPILL, prepare=another_y(1024)),
+    Workload("backup from smaller pages", [[restore]], setup=SPILL, prepare=another_y(512), modes=NOT_WAL),
+    Workload("backup from larger pages", [[restore]], setup=SPILL, prepare=another_y(8192), modes=NOT_WAL),
 ]
 
 
