@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from wasqlite import bulk, cursor
+from wasqlite import bulk, cursor, handout
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,10 +19,16 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = config.getoption("--batch-rows")
     if rows:
-        for module, names in ((cursor, ("FIRST_ROWS", "MOST_ROWS", "ALL_ROWS")), (bulk, ("FIRST_ROWS", "MOST_ROWS"))):
-            for name in names:
-                assert isinstance(getattr(module, name), int)
-                setattr(module, name, rows)
+        sizes = [
+            (cursor, "FIRST_ROWS"),
+            (cursor, "MOST_ROWS"),
+            (handout, "ALL_ROWS"),
+            (bulk, "FIRST_ROWS"),
+            (bulk, "MOST_ROWS"),
+        ]
+        for module, name in sizes:
+            assert isinstance(getattr(module, name), int)
+            setattr(module, name, rows)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any
 
 from wasqlite import rows as row_values
 from wasqlite.row import Row, explain_refusal
 from wasqlite.row import rows as named_rows
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wasqlite.cursor import Cursor
 
-Values = tuple[Any, ...]
-Lent = tuple[list[Values], Iterator[Values]]
-"""Rows of a cursor that a row factory is working on, as they came, and an iterator over what it has not seen yet."""
+    Values = tuple[Any, ...]
 
 ALL_ROWS = 1 << 20
 ALL_BYTES = 1 << 20

@@ -629,7 +629,7 @@ def test_attached_databases_each_have_their_own_log(wal: Path, tmp_path: Path, c
 @pytest.mark.parametrize("page", [65536, 131072])
 def test_larger_pages_of_the_host(wal: Path, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     # As on hosts with such pages; beyond 64 KiB there is no shared memory.
-    monkeypatch.setattr("wasqlite.vfs.shm.page_size", lambda: page)
+    monkeypatch.setattr("wasqlite.bridge.mapping.page_size", lambda: page)
     with closing(wasqlite.connect(wal, isolation_level=None)) as con:
         if page > 65536:
             with pytest.raises(wasqlite.OperationalError, match="WAL mode"):

@@ -1,4 +1,4 @@
-"""The generator that the guest's callbacks resume: a scalar function of one number gets there in the fewest steps."""
+"""The generator that the guest's callbacks resume: a scalar function of one number, in as few steps as possible."""
 
 from __future__ import annotations
 
