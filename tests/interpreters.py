@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,28 +59,30 @@ def prepare(python: Path, environment: Path) -> Path:
     return inside
 
 
+USUAL = ["tests/bridge", "tests/vfs", "tests/capi", "tests/driver", "tests/columnar", "-m", "not slow"]
+
+
+def run(name: str, python: Path) -> subprocess.CompletedProcess[str]:
+    """The tests on one interpreter."""
+    inside = prepare(python, ROOT / f".venv-{name}")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [inside, "-m", "pytest", "-q", *(sys.argv[1:] or USUAL)]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
 def main() -> int:
-    """Run the tests everywhere; 1 if they failed anywhere."""
+    """Run the tests everywhere, on two interpreters at a time; 1 if they failed anywhere."""
     failed = []
-    found = others()
-    print("other interpreters:", ", ".join(f"{a}.{b}" for a, b in sorted(found)) or "none", flush=True)
-    for (major, minor), python in sorted(found.items()):
-        name = f"{major}.{minor}"
-        print(f"--- Python {name} ({python})", flush=True)
-        inside = prepare(python, ROOT / f".venv-{name}")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        arguments = sys.argv[1:] or [
-            "tests/bridge",
-            "tests/vfs",
-            "tests/capi",
-            "tests/driver",
-            "tests/columnar",
-            "-m",
-            "not slow",
-        ]
-        result = subprocess.run([inside, "-m", "pytest", "-q", *arguments], cwd=ROOT, env=environment)
-        if result.returncode:
-            failed.append(name)
+    found = {f"{major}.{minor}": python for (major, minor), python in sorted(others().items())}
+    print("other interpreters:", ", ".join(found) or "none", flush=True)
+    with ThreadPoolExecutor(2) as pool:
+        results = {name: pool.submit(run, name, python) for name, python in found.items()}
+        for name, result in results.items():
+            print(f"--- Python {name} ({found[name]})", result.result().stdout, sep="\n", flush=True)
+            if result.result().returncode:
+                failed.append(name)
     if failed:
         print("failed on:", ", ".join(failed))
     return bool(failed)
