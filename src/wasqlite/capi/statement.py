@@ -65,7 +65,8 @@ class Statement:
         self.names: list[str] = self._names(found) if found.stmt and found.columns else []
 
     def __del__(self) -> None:
-        if self.handle:
+        # A signal handler may have raised before __init__ got anywhere.
+        if getattr(self, "handle", 0):
             self.database.dropped.append((self.handle, self.database._entry))
 
     def _names(self, found: Status) -> list[str]:
@@ -419,8 +420,9 @@ class Unfinished:
         self.statement: Statement | None = statement
 
     def __del__(self) -> None:
-        if self.statement is not None:
-            self.statement.database.dropped.append(self.statement)
+        statement = getattr(self, "statement", None)
+        if statement is not None:
+            statement.database.dropped.append(statement)
 
     def finished(self) -> None:
         """The statement has come to its end by itself."""
