@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wasqlite import tracebacks
@@ -13,6 +14,8 @@ from wasqlite.capi.constants import SQLITE_DETERMINISTIC, SQLITE_LIMIT_FUNCTION_
 from wasqlite.exceptions import DataError, OperationalError, ProgrammingError, from_failure, raise_unusable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasqlite.capi.database import Database
     from wasqlite.capi.status import Failure
 
@@ -43,12 +46,7 @@ def create_function(database: Database, name: Any, narg: Any, func: Any, determi
     encoded, count = _named("create_function", name), c_int(narg)
     flags = SQLITE_UTF8 | (SQLITE_DETERMINISTIC if deterministic else 0)
     _check_arity(database, "narg", count)
-    try:
-        _connect(database)
-        failure = functions.create_scalar(database, encoded, count, flags, func, _FUNCTION_FAILED)
-    except BridgeError as error:
-        raise_unusable(error)
-    if failure is not None:
+    if _register(database, functions.create_scalar, encoded, count, flags, func, _FUNCTION_FAILED) is not None:
         raise OperationalError("Error creating function")
 
 
@@ -56,14 +54,8 @@ def create_aggregate(database: Database, name: Any, n_arg: Any, aggregate_class:
     """``Connection.create_aggregate``."""
     encoded, count = _named("create_aggregate", name), c_int(n_arg)
     _check_arity(database, "n_arg", count)
-    try:
-        _connect(database)
-        failure = functions.create_aggregate(
-            database, encoded, count, SQLITE_UTF8, aggregate_class, _MESSAGES, window=False
-        )
-    except BridgeError as error:
-        raise_unusable(error)
-    if failure is not None:
+    create = partial(functions.create_aggregate, window=False)
+    if _register(database, create, encoded, count, SQLITE_UTF8, aggregate_class, _MESSAGES) is not None:
         raise OperationalError("Error creating aggregate")
 
 
@@ -91,47 +83,36 @@ def create_collation(database: Database, name: Any, callback: Any) -> None:
     encoded = c_string("create_collation", "1", name)
     if callback is not None and not callable(callback):
         raise TypeError("parameter must be callable")
-    try:
-        _connect(database)
-        failure = hooks.create_collation(database, encoded, callback)
-    except BridgeError as error:
-        raise_unusable(error)
-    _raise(failure)
+    _raise(_register(database, hooks.create_collation, encoded, callback))
 
 
 def set_authorizer(database: Database, callback: Any) -> None:
     """``Connection.set_authorizer``."""
-    try:
-        _connect(database)
-        failure = hooks.set_authorizer(database, callback)
-    except BridgeError as error:
-        raise_unusable(error)
-    _raise(failure)
+    _raise(_register(database, hooks.set_authorizer, callback))
 
 
 def set_progress_handler(database: Database, handler: Any, n: Any) -> None:
     """``Connection.set_progress_handler``."""
     steps = c_int(n)
-    try:
-        _connect(database)
-        failure = hooks.set_progress(database, handler, steps)
-    except BridgeError as error:
-        raise_unusable(error)
-    _raise(failure)
+    _raise(_register(database, hooks.set_progress, handler, steps))
 
 
 def set_trace_callback(database: Database, callback: Any) -> None:
     """``Connection.set_trace_callback``."""
-    try:
-        _connect(database)
-        failure = hooks.set_trace(database, callback, _too_long)
-    except BridgeError as error:
-        raise_unusable(error)
-    _raise(failure)
+    _raise(_register(database, hooks.set_trace, callback, _too_long))
 
 
 def _too_long() -> Exception:
     return DataError("Expanded SQL string exceeds the maximum string length")
+
+
+def _register(database: Database, register: Callable[..., Failure | None], *arguments: Any) -> Failure | None:
+    """Register something; what went wrong, in SQLite's words."""
+    try:
+        _connect(database)
+        return register(database, *arguments)
+    except BridgeError as error:
+        raise_unusable(error)
 
 
 def _connect(database: Database) -> None:

@@ -172,6 +172,7 @@ class Cursor:
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
             with database.lock:
+                # _begin without its call, which a look-up would notice.
                 self._columns = self._next = self._failure = None
                 if self._unfinished is not None:
                     self._drop()
