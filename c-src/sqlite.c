@@ -5,3 +5,4 @@
 #include "sqlite_row.h"
 #include "sqlite_pages.h"
 #include "sqlite_page_cache.h"
+#include "sqlite_bulk.h"
