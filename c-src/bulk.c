@@ -164,7 +164,7 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   if (source || !bulk_allowed(db)) return 0;
   looping *entry = lookup(stmt, rows->width);
   if (!entry || !entry->loops) return 0;
-  sqlite3_int64 before = sqlite3_total_changes64(db);
+  sqlite3_int64 changes = sqlite3_changes64(db), total = sqlite3_total_changes64(db);
   uint32_t first = rows->row;
   source = rows;
   state = ROWS_END;
@@ -180,6 +180,6 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
   /* The row that was being inserted when an error came is read, and not in. */
   out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
-  bulk_count(db, before, out->done, rc != SQLITE_DONE);
+  bulk_count(db, changes, total, out->done, rc != SQLITE_DONE);
   return 1;
 }

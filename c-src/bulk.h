@@ -27,6 +27,6 @@ sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_
 int bulk_allowed(sqlite3 *db);
 
 /* The counters, as if `done` statements had inserted a row each. */
-void bulk_count(sqlite3 *db, sqlite3_int64 total_before, uint32_t done, int failed);
+void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed);
 
 #endif

@@ -7,8 +7,8 @@
  * OR FAIL leaves what was inserted before the row that failed, as single statements do. It overrules the table's own ON CONFLICT
  * clauses, so there must be none: in the program without OR FAIL all constraints abort. Statements are fit for it when their
  * program consists of operations on a list: no function that might ask for the time, for the number of changes or call back, no trigger, no
- * foreign key, no AUTOINCREMENT (which writes its counter at the end), no statement journal (so what is inserted stays inserted,
- * whatever the error). It is used inside transactions only: elsewhere each row is one. Nor when somebody watches statements. */
+ * foreign key, no AUTOINCREMENT (which writes its counter at the end). There is no statement journal: what is inserted stays inserted,
+ * whatever the error. It is used inside transactions only: elsewhere each row is one. Nor when somebody watches statements. */
 
 #include "bulk.h"
 
@@ -26,20 +26,21 @@ static const u8 loops_with[] = {
     OP_ShiftRight, OP_Cast,
 };
 
-static int program_fits(const Vdbe *program, const sqlite3_module *module, int fails) {
-  int tables = 0;
-  if (fails && program->usesStmtJournal) return 0;
+/* The number of its constraints, or -1. */
+static int fitting(const Vdbe *program, const sqlite3_module *module, int fails) {
+  int tables = 0, constraints = 0;
   for (int i = 0; i < program->nOp; i++) {
     const VdbeOp *op = &program->aOp[i];
-    if (!memchr(loops_with, op->opcode, sizeof loops_with)) return 0;
+    if (!memchr(loops_with, op->opcode, sizeof loops_with)) return -1;
     if (op->opcode == OP_VOpen) {
-      if (op->p4.pVtab->pMod->pModule != module) return 0; /* a table of the user's with our name */
+      if (op->p4.pVtab->pMod->pModule != module) return -1; /* a table of the user's with our name */
       tables++;
     } else if (op->opcode == OP_HaltIfNull || (op->opcode == OP_Halt && op->p1 != SQLITE_OK)) {
-      if (op->p2 != (fails ? OE_Fail : OE_Abort)) return 0;
+      if (op->p2 != (fails ? OE_Fail : OE_Abort)) return -1;
+      constraints++;
     }
   }
-  return tables == 1;
+  return tables == 1 ? constraints : -1;
 }
 
 static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table, int fails) {
@@ -94,19 +95,23 @@ sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_
   const char *sql = sqlite3_sql(stmt), *middle;
   int size, width = sql ? values_of(sql, &middle, &size) : 0;
   if (width == 0 || width != sqlite3_bind_parameter_count(stmt)) return NULL;
-  for (int fails = 0; fails <= 1; fails++) {
-    sqlite3_stmt *loop = prepare_loop(db, middle, size, width, table, fails);
-    int fits = loop && program_fits((const Vdbe *)loop, module, fails);
-    if (fits && fails) return loop;
-    sqlite3_finalize(loop);
-    if (!fits) return NULL;
+  sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, 0);
+  int constraints = aborts ? fitting((const Vdbe *)aborts, module, 0) : -1;
+  sqlite3_finalize(aborts);
+  sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, 1);
+  /* One more would be one that OR FAIL overrules: a constraint that ignores the row, or replaces another. */
+  if (!fails || fitting((const Vdbe *)fails, module, 1) != constraints) {
+    sqlite3_finalize(fails);
+    return NULL;
   }
-  return NULL;
+  /* The only operation on the list that asks for a statement journal is MustBeInt. What it raises is to leave earlier rows too. */
+  ((Vdbe *)fails)->usesStmtJournal = 0;
+  return fails;
 }
 
 int bulk_allowed(sqlite3 *db) { return !db->autoCommit && !db->mTrace && !db->xAuth && !db->mallocFailed; }
 
-void bulk_count(sqlite3 *db, sqlite3_int64 total_before, uint32_t done, int failed) {
+void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed) {
   db->nTotalChange = total_before + done;
-  db->nChange = !failed && done > 0;
+  db->nChange = failed ? 0 : done > 0 ? 1 : changes_before;
 }

@@ -6,7 +6,7 @@
 
 #include "page_cache.h"
 
-enum { DEFAULT_PAGE_CACHE = 16 << 20 }; /* bytes of pages */
+enum { DEFAULT_PAGE_CACHE = 8 << 20 }; /* bytes of pages */
 
 static void (*set_cache_size)(sqlite3_pcache *, int);
 
