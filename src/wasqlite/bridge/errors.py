@@ -19,6 +19,14 @@ class Trap(BridgeError):
     """The guest stopped abnormally: unreachable, out of bounds, stack exhausted."""
 
 
+class Interrupted(BridgeError):
+    """``interrupt()`` stopped the guest in the middle of a call. The instance is poisoned."""
+
+
+class DeadlineExceeded(Interrupted):
+    """A call took longer than its policy's deadline, and was stopped. The instance is poisoned."""
+
+
 class MemoryAccessError(BridgeError):
     """An address and length that do not lie inside the guest's linear memory."""
 
