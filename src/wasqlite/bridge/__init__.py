@@ -9,6 +9,7 @@ from wasqlite.bridge.arena import Arena
 from wasqlite.bridge.errors import (
     BridgeError,
     DeadlineExceeded,
+    Exited,
     ForkedInstance,
     InstanceClosed,
     InstancePoisoned,
@@ -27,10 +28,10 @@ from wasqlite.bridge.memory import Memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasqlite.bridge.policy import Policy
+    from wasqlite.bridge.policy import Directory, Policy, SteppingClock
 
 # What the driver does not use is loaded when it is asked for.
-_LAZY = {"Policy": "wasqlite.bridge.policy"}
+_LAZY = dict.fromkeys(("Directory", "Policy", "SteppingClock"), "wasqlite.bridge.policy")
 
 
 def __getattr__(name: str) -> object:
@@ -50,6 +51,8 @@ __all__ = [
     "Arena",
     "BridgeError",
     "DeadlineExceeded",
+    "Directory",
+    "Exited",
     "ForkedInstance",
     "HostFunction",
     "Instance",
@@ -63,6 +66,7 @@ __all__ = [
     "MemoryAccessError",
     "Policy",
     "ReentryError",
+    "SteppingClock",
     "Trap",
     "UnusableInstance",
 ]

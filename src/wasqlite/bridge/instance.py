@@ -55,8 +55,10 @@ class Instance:
         imports: list[tuple[str, str, tuple[str, str] | None]],
         served: list[HostFunction | None],
         memory: Memory,
+        state: State,
+        close: Callable[[], None] | None,
         memory_limit: int | None,
-        policy: Policy | None = None,
+        policy: Policy | None,
     ) -> None:
         api = self._api = engine.api
         self.name = name
@@ -64,7 +66,7 @@ class Instance:
         self.memory = memory
         self.lock = RLock()
         self.parked: list[BaseException] = []
-        self.state = State()
+        self.state = state
         store: int = api.store_new(engine.pointer, None, None)
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
@@ -73,9 +75,10 @@ class Instance:
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
         # host functions, which may lead to self: then nothing of this would ever be collected.
         unused: list[int] = []
-        self._finalizer = weakref.finalize(self, _dispose, api, store, memory, unused, os.getpid())
+        self._finalizer = weakref.finalize(self, _dispose, api, store, memory, close, unused, os.getpid())
         self._finalizer.atexit = False  # a daemon thread may still be inside
         self.interruption: Interruption | None = None
+        self._strict = policy is not None
         if policy is not None:
             self._limit(engine, store, policy, unused)
         else:
@@ -83,7 +86,8 @@ class Instance:
                 api.context_set_epoch_deadline(self._context, _NEVER)
             if memory_limit is not None:
                 api.store_limiter(store, memory_limit, -1, -1, -1, -1)
-        api.context_set_wasi(self._context, api.wasi_config_new())
+        if not self._strict:
+            api.context_set_wasi(self._context, api.wasi_config_new())
         externs = self._externs(engine, adapter, imports, served)
         self._instance = self._instantiate(module, externs)
         self._attach_memory()
@@ -134,6 +138,10 @@ class Instance:
 
     def _wasi(self, engine: Engine, module: str, name: str) -> Extern:
         extern = Extern()
+        if self._strict:
+            raise LinkError(
+                f"{self.name} imports {module}.{name}, which neither the policy nor a host function provides"
+            )
         first, second = module.encode(), name.encode()
         if not self._api.linker_get(
             engine.wasi, self._context, first, len(first), second, len(second), ctypes.byref(extern)
@@ -339,10 +347,16 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _dispose(api: Api, store: int, memory: Memory, unused: list[int], process: int) -> None:
+def _dispose(
+    api: Api, store: int, memory: Memory, close: Callable[[], None] | None, unused: list[int], process: int
+) -> None:
     # In a fork's child the store is left alone: it is the parent's as much as ours. And while somebody still holds a
     # view of the memory, unmapping it would turn the next look into a crash, so rather leak it.
-    if memory.detach() and os.getpid() == process:
-        api.store_delete(store)
-        while unused:
-            api.error_delete(unused.pop())
+    try:
+        if memory.detach() and os.getpid() == process:
+            api.store_delete(store)
+            while unused:
+                api.error_delete(unused.pop())
+    finally:
+        if close is not None:
+            close()

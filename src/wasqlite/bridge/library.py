@@ -11,10 +11,13 @@ from wasqlite.bridge.errors import LinkError, LoadError
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.policy import Policy
+
+WASI = "wasi_snapshot_preview1"
 
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
@@ -101,24 +104,39 @@ class Library:
             from wasqlite.bridge.policy import Policy
 
             policy = Policy() if memory_limit is None else Policy(memory=memory_limit)
-        for host in hosts:
-            for function in host(memory):
-                provided[function.module, function.name] = function
-        served = [self._provider(item, provided) for item in self.imports]
-        signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
-        compiled = self._first if policy is None else self._for(policy)
-        instance = Instance(
-            compiled.engine,
-            self._name,
-            self.exports,
-            compiled.module,
-            compiled.adapter(signatures),
-            self.imports,
-            served,
-            memory,
-            memory_limit,
-            policy,
-        )
+        state = State()
+        close: Callable[[], None] | None = None
+        if policy is not None and any(module == WASI for module, _, _ in self.imports):
+            from wasqlite.bridge.wasi.system import System  # what only some programs need
+
+            system = System(memory, policy, state)
+            close = system.close
+            provided.update({(WASI, function.name): function for function in system.functions()})
+        try:
+            for host in hosts:
+                for function in host(memory):
+                    provided[function.module, function.name] = function
+            served = [self._provider(item, provided) for item in self.imports]
+            signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
+            compiled = self._first if policy is None else self._for(policy)
+            instance = Instance(
+                compiled.engine,
+                self._name,
+                self.exports,
+                compiled.module,
+                compiled.adapter(signatures),
+                self.imports,
+                served,
+                memory,
+                state,
+                close,
+                memory_limit,
+                policy,
+            )
+        except BaseException:
+            if close is not None:
+                close()
+            raise
         try:
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
