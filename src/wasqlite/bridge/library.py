@@ -109,7 +109,7 @@ class Library:
         if policy is not None and any(module == WASI for module, _, _ in self.imports):
             from wasqlite.bridge.wasi.system import System  # what only some programs need
 
-            system = System(memory, policy, state)
+            system = System(self._name, memory, policy, state)
             close = system.close
             provided.update({(WASI, function.name): function for function in system.functions()})
         try:
