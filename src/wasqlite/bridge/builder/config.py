@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from wasqlite.bridge.builder.features import FEATURES
 from wasqlite.bridge.builder.linking import STACK_SIZE
 from wasqlite.bridge.builder.report import BuildError
 
 TABLE = "wasqlite-bridge"
-FEATURES: tuple[str, ...] = ()
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\([^)]*\))?(?:=.*)?", re.DOTALL)
 

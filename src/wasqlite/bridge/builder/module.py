@@ -10,6 +10,7 @@ from typing import Any
 
 from wasqlite.bridge.builder.cache import sha256
 from wasqlite.bridge.builder.config import Configuration, read_configuration
+from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_sources
 from wasqlite.bridge.builder.linking import BRIDGE_EXPORTS, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
@@ -65,7 +66,7 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
     outputs = Outputs(configuration.path(configuration.output), configuration.name)
     toolchain = find_toolchain()
     units = _units(configuration)
-    sources = configuration.source_files()
+    sources = [*configuration.source_files(), *feature_sources(configuration.features)]
     headers = Headers(configuration.header_files(), configuration.declarations)
     inputs = _describe(configuration, units, toolchain, sources, headers)
     names = {"module": outputs.wasm.name, "types": outputs.types.name}
@@ -107,11 +108,12 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
 def _units(configuration: Configuration) -> Units:
     defines = tuple(f"-D{define}" for define in configuration.defines)
     return Units(
-        flags=(*COMPILE_FLAGS, *defines, *configuration.flags),
+        flags=(*COMPILE_FLAGS, *feature_flags(configuration.features), *defines, *configuration.flags),
         include=configuration.include_folders(),
         names=(
             *((path, name) for name, path in configuration.folders.items()),
             (configuration.root, configuration.name),
+            (RUNTIME, "wasqlite"),
         ),
     )
 
