@@ -1,8 +1,8 @@
 """``executemany`` in chunks: many parameter sets in one guest call.
 
-What a chunk usually is, a list of tuples of exact types, goes as what ``marshal`` makes of it: one call of a C function that
-looks at nothing twice. (The guest reads it; nothing that comes from the guest is ever unmarshalled.) Whatever
-the guest does not take goes as columns, and there everything is looked at.
+What a chunk usually is, a list of tuples of exact types, goes as what ``marshal`` makes of it: one call of a C function
+that looks at nothing twice. (The guest reads it; nothing that comes from the guest is ever unmarshalled.) Whatever the
+guest does not take goes as columns, and there everything is looked at.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Case, Subject
 
 import wasqlite
-from oracle import Case, Subject
 from wasqlite.capi.statement import Statement
 
 Same = Callable[[Case], Any]
@@ -216,7 +216,8 @@ import sys, {module} as m
 m.register_adapter({kind}, lambda value: "adapted")
 con = m.connect(":memory:")
 con.execute("create table t(a, b)")
-con.executemany("insert into t values (?, ?)", [(i, v) for i in range(9) for v in (1, 2.5, "x", b"y", True, None, bytearray(b"z"))])
+values = (1, 2.5, "x", b"y", True, None, bytearray(b"z"))
+con.executemany("insert into t values (?, ?)", [(i, v) for i in range(9) for v in values])
 print(con.execute("select distinct b from t order by a").fetchall())
 """
     name = "type(None)" if kind is type(None) else kind.__name__
