@@ -15,6 +15,7 @@ from wasqlite.bridge.errors import (
     LoadError,
     MemoryAccessError,
     ReentryError,
+    SnapshotError,
     Trap,
     UnusableInstance,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Memory",
     "MemoryAccessError",
     "ReentryError",
+    "SnapshotError",
     "Trap",
     "UnusableInstance",
 ]

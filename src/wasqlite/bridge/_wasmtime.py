@@ -148,6 +148,7 @@ class Api:
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
         self.memory_data = bind("wasmtime_memory_data", p, p, p)
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
+        self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
         self.global_set = bind("wasmtime_global_set", p, p, p, POINTER(Value))
 

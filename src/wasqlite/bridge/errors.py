@@ -27,6 +27,10 @@ class ReentryError(BridgeError):
     """A call into an instance that is in the middle of another one, from a place where that is not sound."""
 
 
+class SnapshotError(BridgeError):
+    """A snapshot that cannot be taken or restored, because something of the instance is beyond its memory."""
+
+
 class UnusableInstance(BridgeError):
     """Base of the reasons why an instance no longer takes calls."""
 

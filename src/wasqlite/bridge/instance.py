@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
+    from wasqlite.bridge.library import Host, Library
     from wasqlite.bridge.memory import Memory
+    from wasqlite.bridge.snapshot import Snapshot
 
 
 class Instance:
@@ -54,11 +56,18 @@ class Instance:
     ) -> None:
         api = self._api = engine.api
         self.name = name
+        self.library: Library
+        """Set by ``Library.open``, with the arguments that it was called with."""
+        self.opened: tuple[tuple[Host, ...], int | None]
         self.exports = exports
         self.memory = memory
         self.lock = RLock()
         self.parked: list[BaseException] = []
         self.state = State()
+        self.generation = 0
+        """Goes up when a snapshot is restored: addresses from before may mean something else since."""
+        self.objections: list[Callable[[], str | None]] = []
+        """Asked before a snapshot is taken or restored: each says why that cannot be now, or None."""
         store: int = api.store_new(engine.pointer, None, None)
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
@@ -240,6 +249,31 @@ class Instance:
             value = Value(kind=0, bits=base)
             self._api.global_set(self._context, self._stack_pointer.address, ctypes.byref(value))
         return trap
+
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The present state of the guest, to be restored here or opened in other instances.
+
+        SnapshotError: something that belongs to the state is out of reach, such as open files.
+        """
+        from wasqlite.bridge.snapshot import take
+
+        return take(self)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make this instance what it was when the snapshot was taken, also after a trap.
+
+        Every address from between is invalid then. Memory that the guest was given since stays with it, and is zero.
+        """
+        from wasqlite.bridge.snapshot import put_back
+
+        put_back(self, snapshot)
+
+    def clone(self) -> Instance:
+        """Another instance in the same state, opened as this one was."""
+        hosts, memory_limit = self.opened
+        return self.library.open(hosts, memory_limit=memory_limit, snapshot=self.snapshot())
 
     # -- end of life -------------------------------------------------------------------------------------------
 

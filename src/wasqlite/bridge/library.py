@@ -12,6 +12,10 @@ from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.memory import Memory
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasqlite.bridge.snapshot import Snapshot
+
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
 
@@ -26,13 +30,17 @@ class Library:
         built for another version of its host is refused when it is opened.
         """
         self._engine: Engine = engine()
-        self._name = name
+        self.name = name
         self._abi = abi
         self._module = self._engine.load(wasm)
         self.imports = self._engine.api.imports(self._module)
         self.exports = self._engine.api.exports(self._module)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
+        self.mutable: tuple[str, ...] | None = None
+        """The names of its mutable globals, once a snapshot asked for them."""
+        self.sections = _sections(wasm)
+        """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
         self._adapters: dict[tuple[adapter.Signature, ...], int] = {}
 
     @classmethod
@@ -51,13 +59,21 @@ class Library:
         """A library from WebAssembly text."""
         return cls(engine().api.wat(text), name="text", abi=abi)
 
-    def open(self, hosts: Iterable[Host] = (), *, memory_limit: int | None = None) -> Instance:
+    def open(
+        self,
+        hosts: Iterable[Host] = (),
+        *,
+        memory_limit: int | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Instance:
         """A new instance: its own linear memory, its own C heap, its own lock.
 
         ``hosts`` make the functions that the module imports. What they do not provide of WASI comes from wasmtime's own
         implementation, which is given no file, no environment and no argument: clock and random work,
-        everything else is refused. ``memory_limit`` is in bytes; beyond it the guest's allocations fail.
+        everything else is refused. ``memory_limit`` is in bytes; beyond it the guest's allocations fail. With
+        ``snapshot`` it begins in that state, and is not initialised once more.
         """
+        hosts = tuple(hosts)
         memory = Memory()
         provided: dict[tuple[str, str], HostFunction] = {}
         for host in hosts:
@@ -67,7 +83,7 @@ class Library:
         signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
         instance = Instance(
             self._engine,
-            self._name,
+            self.name,
             self.exports,
             self._module,
             self._adapter(signatures),
@@ -76,7 +92,14 @@ class Library:
             memory,
             memory_limit,
         )
+        instance.library = self
+        instance.opened = hosts, memory_limit
         try:
+            if snapshot is not None:
+                from wasqlite.bridge.snapshot import fill
+
+                fill(instance, snapshot)
+                return instance
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
             if self._abi is not None:
@@ -84,7 +107,7 @@ class Library:
                 found = instance.function(export)()
                 if found != wanted:
                     raise LoadError(
-                        f"{self._name} has ABI {found}, and this bridge needs {wanted}: "
+                        f"{self.name} has ABI {found}, and this bridge needs {wanted}: "
                         "the module and the Python code are of different versions; reinstall the package"
                     )
         except BaseException:
@@ -101,7 +124,7 @@ class Library:
         function = provided.get((module, name))
         if function is not None and signature != (function.params, function.result):
             raise LinkError(
-                f"{self._name} imports {module}.{name} as {signature}, and the host provides "
+                f"{self.name} imports {module}.{name} as {signature}, and the host provides "
                 f"{(function.params, function.result)}"
             )
         return function
@@ -113,3 +136,23 @@ class Library:
         if found is None:
             found = self._adapters[signatures] = self._engine.load(adapter.build(list(signatures)))
         return found
+
+
+def _sections(wasm: bytes) -> dict[int, bytes]:
+    """The small sections of a module that the runtime has accepted: a few kilobytes, and some microseconds."""
+    found = {}
+    at = 8
+    while at < len(wasm):
+        number = wasm[at]
+        size = shift = 0
+        while True:
+            at += 1
+            size |= (wasm[at] & 0x7F) << shift
+            shift += 7
+            if wasm[at] < 0x80:
+                break
+        at += 1
+        if 2 <= number <= 7:
+            found[number] = wasm[at : at + size]
+        at += size
+    return found

@@ -64,6 +64,10 @@ class Memory:
             self.view = memoryview(block).cast("B")
             self.size = size
 
+    def address(self) -> int:
+        """Where it begins in this process; 0 for a memory without a guest."""
+        return self._locate()[0] if self._locate is not None else 0
+
     def detach(self) -> bool:
         """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
         if self._mappings is not None:

@@ -87,6 +87,10 @@ class HostFiles:
             host("local_time", "Ii", self.local_time, EIO),
         ]
 
+    def open_files(self) -> list[bytes]:
+        """The paths of the files that the guest has open."""
+        return self._files.opened() if self._files is not None else []
+
     def close(self) -> None:
         """Unmap all files, drop all locks and close all host descriptors. Never enters the guest."""
         if self._shm is not None:

@@ -51,6 +51,10 @@ class WasiFiles:
         """The host descriptor behind the guest's ``fd``, -1 if there is none."""
         return self._table.hosts.get(fd, -1)
 
+    def opened(self) -> list[bytes]:
+        """The paths of what the guest has opened itself, on the host."""
+        return [entry.path for entry in list(self._table.entries.values()) if entry.name is None]
+
     def close(self) -> None:
         """Close all host descriptors. From now on every function answers EBADF."""
         self._table.close()
