@@ -230,7 +230,7 @@ class Callbacks:
         # The statements that they belong to are finalized before anything else happens.
         self.instances.update(dict.fromkeys(saved.instances, _GIVEN_UP))
         self._free = list(saved.free)
-        self.lanes[:] = [self._no_lane()] * len(self.lanes)
+        self.lanes[:] = [self._no_lane() for _ in self.lanes]
         for key, lane in saved.lanes.items():
             self._open_lane(key, lane)
 
