@@ -19,6 +19,22 @@ class Trap(BridgeError):
     """The guest stopped abnormally: unreachable, out of bounds, stack exhausted."""
 
 
+class Interrupted(BridgeError):
+    """``interrupt()`` stopped the guest in the middle of a call. The instance is poisoned."""
+
+
+class DeadlineExceeded(Interrupted):
+    """A call took longer than its policy's deadline, and was stopped. The instance is poisoned."""
+
+
+class Exited(BridgeError):
+    """The guest called ``exit(code)``, which ends the whole of it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the guest exited with code {code}")
+        self.code = code
+
+
 class MemoryAccessError(BridgeError):
     """An address and length that do not lie inside the guest's linear memory."""
 

@@ -11,40 +11,71 @@ from wasqlite.bridge.errors import LinkError, LoadError
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wasqlite.bridge.snapshot import Snapshot
+    from wasqlite.bridge.policy import Policy
+    from wasqlite.bridge.snapshot import Held, Snapshot
+
+WASI = "wasi_snapshot_preview1"
 
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
 
 
+class _Compiled:
+    """The code for one engine: the module, and adapters for its imports."""
+
+    __slots__ = ("adapters", "engine", "module")
+
+    def __init__(self, engine: Engine, wasm: bytes) -> None:
+        self.engine = engine
+        self.module = engine.load(wasm)
+        self.adapters: dict[tuple[adapter.Signature, ...], int] = {}
+
+    def adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
+        if not signatures:
+            return 0
+        found = self.adapters.get(signatures)
+        if found is None:
+            found = self.adapters[signatures] = self.engine.load(adapter.build(list(signatures)))
+        return found
+
+
 class Library:
     """Compiled code with its imports and exports."""
 
-    def __init__(self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None, interruptible: bool = True
+    ) -> None:
         """Compile ``wasm``, or take it from the cache of compiled modules.
 
         ``abi`` names an exported function without parameters and the number that it must return: a module
         built for another version of its host is refused when it is opened.
+
+        What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
+        a policy.
         """
-        self._engine: Engine = engine()
-        self.name = name
+        self._name = name
         self._abi = abi
-        self._module = self._engine.load(wasm)
-        self.imports = self._engine.api.imports(self._module)
-        self.exports = self._engine.api.exports(self._module)
+        self._wasm = wasm if interruptible else None
+        first = engine(interruptible)
+        self._compiled = {first: _Compiled(first, wasm)}
+        self._first = self._compiled[first]
+        self.imports = first.api.imports(self._first.module)
+        self.exports = first.api.exports(self._first.module)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
         self.mutable: tuple[str, ...] | None = None
         """The names of its mutable globals, once a snapshot asked for them."""
         self.sections = _sections(wasm)
         """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
-        self._adapters: dict[tuple[adapter.Signature, ...], int] = {}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None) -> Library:
+    def load(
+        cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None, interruptible: bool = True
+    ) -> Library:
         """A library from a ``.wasm`` file."""
         file = os.fspath(path)
         try:
@@ -52,48 +83,75 @@ class Library:
                 wasm = opened.read()
         except OSError as error:
             raise LoadError(f"cannot read the wasm module {file}: {error.strerror}") from error
-        return cls(wasm, name=os.path.basename(file), abi=abi)  # noqa: PTH119
+        return cls(wasm, name=os.path.basename(file), abi=abi, interruptible=interruptible)  # noqa: PTH119
 
     @classmethod
-    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None) -> Library:
+    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None, interruptible: bool = True) -> Library:
         """A library from WebAssembly text."""
-        return cls(engine().api.wat(text), name="text", abi=abi)
+        return cls(engine().api.wat(text), name="text", abi=abi, interruptible=interruptible)
 
     def open(
         self,
-        hosts: Iterable[Host] = (),
+        policy: Policy | None = None,
         *,
+        hosts: Iterable[Host] = (),
         memory_limit: int | None = None,
         snapshot: Snapshot | None = None,
     ) -> Instance:
         """A new instance: its own linear memory, its own C heap, its own lock.
 
-        ``hosts`` make the functions that the module imports. What they do not provide of WASI comes from wasmtime's own
-        implementation, which is given no file, no environment and no argument: clock and random work,
-        everything else is refused. ``memory_limit`` is in bytes; beyond it the guest's allocations fail. With
-        ``snapshot`` it begins in that state, and is not initialised once more.
+        ``policy`` says what it is allowed; the default one grants nothing. ``hosts`` make the other functions that the
+        module imports. With ``snapshot`` it begins in that state, and is not initialised once more.
+
+        With ``hosts`` and no policy, they are all that the guest gets, besides clock and random of wasmtime's own WASI,
+        which is given no file, no environment and no argument. Such an instance cannot be interrupted.
+        ``memory_limit`` is in bytes; beyond it the guest's allocations fail.
         """
-        hosts = tuple(hosts)
         memory = Memory()
         provided: dict[tuple[str, str], HostFunction] = {}
-        for host in hosts:
-            for function in host(memory):
-                provided[function.module, function.name] = function
-        served = [self._provider(item, provided) for item in self.imports]
-        signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
-        instance = Instance(
-            self._engine,
-            self.name,
-            self.exports,
-            self._module,
-            self._adapter(signatures),
-            self.imports,
-            served,
-            memory,
-            memory_limit,
-        )
+        hosts = tuple(hosts)
+        if policy is None and not hosts and self._wasm is not None:
+            from wasqlite.bridge.policy import Policy
+
+            policy = Policy() if memory_limit is None else Policy(memory=memory_limit)
+        state = State()
+        close: Callable[[], None] | None = None
+        held: list[Held] = []
+        if policy is not None and any(module == WASI for module, _, _ in self.imports):
+            from wasqlite.bridge.wasi.system import System  # what only some programs need
+
+            system = System(memory, policy, state)
+            close = system.close
+            held.append(system)
+            provided.update({(WASI, function.name): function for function in system.functions()})
+        try:
+            for host in hosts:
+                for function in host(memory):
+                    provided[function.module, function.name] = function
+            served = [self._provider(item, provided) for item in self.imports]
+            signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
+            compiled = self._first if policy is None else self._for(policy)
+            instance = Instance(
+                compiled.engine,
+                self._name,
+                self.exports,
+                compiled.module,
+                compiled.adapter(signatures),
+                self.imports,
+                served,
+                memory,
+                state,
+                close,
+                memory_limit,
+                policy,
+            )
+        except BaseException:
+            if close is not None:
+                close()
+            raise
         instance.library = self
-        instance.opened = hosts, memory_limit
+        instance.held = held
+        instance.opened = policy, hosts, memory_limit
         try:
             if snapshot is not None:
                 from wasqlite.bridge.snapshot import fill
@@ -107,13 +165,23 @@ class Library:
                 found = instance.function(export)()
                 if found != wanted:
                     raise LoadError(
-                        f"{self.name} has ABI {found}, and this bridge needs {wanted}: "
+                        f"{self._name} has ABI {found}, and this bridge needs {wanted}: "
                         "the module and the Python code are of different versions; reinstall the package"
                     )
         except BaseException:
             instance.close()
             raise
         return instance
+
+    def _for(self, policy: Policy) -> _Compiled:
+        """The code that can be held to a policy."""
+        if self._wasm is None:
+            raise LoadError(f"{self._name} was loaded as not interruptible, so no policy can be enforced on it")
+        wanted = engine(True, policy.stack)
+        found = self._compiled.get(wanted)
+        if found is None:
+            found = self._compiled[wanted] = _Compiled(wanted, self._wasm)
+        return found
 
     def _provider(
         self,
@@ -124,18 +192,10 @@ class Library:
         function = provided.get((module, name))
         if function is not None and signature != (function.params, function.result):
             raise LinkError(
-                f"{self.name} imports {module}.{name} as {signature}, and the host provides "
+                f"{self._name} imports {module}.{name} as {signature}, and the host provides "
                 f"{(function.params, function.result)}"
             )
         return function
-
-    def _adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
-        if not signatures:
-            return 0
-        found = self._adapters.get(signatures)
-        if found is None:
-            found = self._adapters[signatures] = self._engine.load(adapter.build(list(signatures)))
-        return found
 
 
 def _sections(wasm: bytes) -> dict[int, bytes]:

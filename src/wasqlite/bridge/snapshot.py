@@ -15,8 +15,22 @@ from wasqlite.bridge.image import PIECE, Image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from wasqlite.bridge.instance import Instance
     from wasqlite.bridge.library import Library
+else:
+    Protocol = object
+
+
+class Held(Protocol):
+    """What a guest may have of the host's."""
+
+    def reason(self) -> str | None:
+        """Why there can be no snapshot now; None if there is nothing."""
+
+    def release(self) -> None:
+        """Give it up: the guest is in a state in which it does not know of it."""
 
 
 class Snapshot:
@@ -26,10 +40,11 @@ class Snapshot:
     in the child of a fork too. Its memory is given back with the last reference.
     """
 
-    __slots__ = ("__weakref__", "_globals", "_image", "library")
+    __slots__ = ("__weakref__", "_globals", "_image", "library", "name")
 
-    def __init__(self, library: Library, image: Image, values: dict[str, bytes]) -> None:
+    def __init__(self, library: Library, name: str, image: Image, values: dict[str, bytes]) -> None:
         self.library = library
+        self.name = name
         self._image = image
         self._globals = values
 
@@ -44,19 +59,25 @@ class Snapshot:
         return self._image.stored
 
     def __repr__(self) -> str:
-        return f"<snapshot of {self.library.name}: {self.size} bytes of memory, {self.stored} stored>"
+        return f"<snapshot of {self.name}: {self.size} bytes of memory, {self.stored} stored>"
 
 
 def take(instance: Instance) -> Snapshot:
     """``Instance.snapshot``."""
     library = instance.library
-    names = _globals(library)
+    names = _globals(library, instance.name)
     with instance.lock:
         if instance.state.dead is not None:
             instance.refuse()
         _check(instance, "taken of")
+        for held in instance.held:
+            reason = held.reason()
+            if reason is not None:
+                raise SnapshotError(f"no snapshot can be taken of {instance.name}: {reason}")
         instance.memory.refresh()
-        return Snapshot(library, Image(instance.memory), {name: _value(instance, name) for name in names})
+        return Snapshot(
+            library, instance.name, Image(instance.memory), {name: _value(instance, name) for name in names}
+        )
 
 
 def put_back(instance: Instance, snapshot: Snapshot) -> None:
@@ -82,7 +103,7 @@ def fill(instance: Instance, snapshot: Snapshot) -> None:
 
 def _foreign(instance: Instance, snapshot: Snapshot) -> SnapshotError:
     return SnapshotError(
-        f"a snapshot of {snapshot.library.name} cannot be put into an instance of {instance.name}: it must be the very "
+        f"a snapshot of {snapshot.name} cannot be put into an instance of {instance.name}: it must be the very "
         "library that the snapshot is of"
     )
 
@@ -97,6 +118,8 @@ def _put(instance: Instance, snapshot: Snapshot) -> None:
     snapshot._image.put(instance.memory)
     for name, content in snapshot._globals.items():
         _set_value(instance, name, content)
+    for held in instance.held:
+        held.release()
     instance.parked.clear()
     instance.state.dead = None
 
@@ -107,10 +130,6 @@ def _check(instance: Instance, what: str) -> None:
         raise ReentryError(f"no snapshot can be {what} {instance.name} while a call is under way: {_WHEN}")
     if instance.memory.mapped:
         raise SnapshotError(f"no snapshot can be {what} {instance.name} while files are mapped over its memory")
-    for objection in instance.objections:
-        reason = objection()
-        if reason is not None:
-            raise SnapshotError(f"no snapshot can be {what} {instance.name}: {reason}")
 
 
 _WHEN = "do it after that call has returned, not from inside a callback"
@@ -119,28 +138,28 @@ _WHEN = "do it after that call has returned, not from inside a callback"
 # -- globals -------------------------------------------------------------------------------------------------------
 
 
-def _globals(library: Library) -> tuple[str, ...]:
+def _globals(library: Library, name: str) -> tuple[str, ...]:
     """The names of the mutable globals; SnapshotError if there is state that cannot be reached from outside."""
     if library.mutable is None:
-        library.mutable = _checked(library)
+        library.mutable = _checked(library, name)
     return library.mutable
 
 
-def _checked(library: Library) -> tuple[str, ...]:
+def _checked(library: Library, name: str) -> tuple[str, ...]:
     state = sections.state(library.sections)
     if state.imported:
-        raise SnapshotError(f"{library.name} imports {', '.join(state.imported)}: that state is not its own")
+        raise SnapshotError(f"{name} imports {', '.join(state.imported)}: that state is not its own")
     if state.memories != 1:
-        raise SnapshotError(f"{library.name} has {state.memories} memories, and a snapshot is of one")
+        raise SnapshotError(f"{name} has {state.memories} memories, and a snapshot is of one")
     names = []
     for item in state.globals:
         if item.exported is None:
             raise SnapshotError(
-                f"{library.name} has a mutable global (number {item.number}, {item.type}) that it does not export, so "
+                f"{name} has a mutable global (number {item.number}, {item.type}) that it does not export, so "
                 "a snapshot would lack it; export it (wasm-ld: --export=NAME, or --export-all)"
             )
         if item.type == "reference":
-            raise SnapshotError(f"{library.name} has a mutable global, {item.exported}, whose type is a reference")
+            raise SnapshotError(f"{name} has a mutable global, {item.exported}, whose type is a reference")
         names.append(item.exported)
     return tuple(names)
 

@@ -14,14 +14,19 @@ class State:
     ``reentrant``: whether a call may be made while another is under way. Only the callable of a host function that was
     declared so opens it; a signal handler that strikes anywhere else must find the instance shut, because the guest may
     be in the middle of a file operation, or a result not yet read.
+
+    ``stop`` and ``until`` are for interruptible instances: why the outermost call under way shall end, a new list for
+    each, and when it shall.
     """
 
-    __slots__ = ("__weakref__", "dead", "depth", "reentrant")
+    __slots__ = ("__weakref__", "dead", "depth", "reentrant", "stop", "until")
 
     def __init__(self) -> None:
         self.dead: UnusableInstance | None = None
         self.depth = 0
         self.reentrant = False
+        self.stop: list[BaseException] = []
+        self.until: float | None = None
         _states.add(self)
 
 

@@ -31,5 +31,5 @@ def library() -> Library:
     if _library is None:
         with _lock:
             if _library is None:
-                _library = Library.load(PATH, abi=("wsq_abi", ABI))
+                _library = Library.load(PATH, abi=("wsq_abi", ABI), interruptible=False)
     return _library

@@ -89,7 +89,7 @@ class HostFiles:
 
     def open_files(self) -> list[bytes]:
         """The paths of the files that the guest has open."""
-        return self._files.opened() if self._files is not None else []
+        return list(self._files.opened().values()) if self._files is not None else []
 
     def close(self) -> None:
         """Unmap all files, drop all locks and close all host descriptors. Never enters the guest."""
