@@ -26,8 +26,6 @@ from wasqlite.bridge.trampoline import Trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
-
     from wasqlite.bridge._wasmtime import Api
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
@@ -76,6 +74,9 @@ class Instance:
         """Goes up when a snapshot is restored: addresses from before may mean something else since."""
         self.held: list[Held] = []
         """What the guest may have of the host's, such as open files."""
+        self.rolls_back = policy is not None and policy.rollback
+        self.last_snapshot: Snapshot | None = None
+        """The last one that was taken, restored or opened, if it is the policy to roll back to it."""
         store: int = api.store_new(engine.pointer, None, None)
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
@@ -247,25 +248,28 @@ class Instance:
             trampoline.prepare()
         return self.stack_pointer()
 
-    def refuse(self) -> NoReturn:
-        """Raise the reason why there can be no more calls."""
+    def refuse(self) -> None:
+        """Raise the reason why there can be no more calls; unless the policy is to roll back, and it can be done."""
+        self._roll_back()
         dead = self.state.dead
-        assert dead is not None
-        raise type(dead)(*dead.args) from dead.__cause__
+        if dead is not None:
+            raise type(dead)(*dead.args) from dead.__cause__
 
     def failed(self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None) -> None:
         """Settle a call that did not simply return: raise what callbacks raised, or the trap."""
         if self.interruption is not None:
             self.interruption.settle(self.parked)
         trap = self._take_trap(error, traps, stack_pointer)
+        raised: BaseException | None = trap
         if self.parked:
-            first, *others = self.parked
+            raised, *others = self.parked
             self.parked.clear()
             for other in others:
-                first.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
-            raise first
+                raised.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
         if trap is not None:
-            raise trap
+            self._roll_back()
+        if raised is not None:
+            raise raised
 
     def interrupted(
         self, exception: BaseException, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
@@ -334,6 +338,13 @@ class Instance:
         from wasqlite.bridge.snapshot import put_back
 
         put_back(self, snapshot)
+
+    def _roll_back(self) -> None:
+        """After a trap: back to the last snapshot, if that is the policy."""
+        if self.rolls_back and self.last_snapshot is not None and isinstance(self.state.dead, InstancePoisoned):
+            from wasqlite.bridge.snapshot import roll_back
+
+            roll_back(self, self.last_snapshot)
 
     def clone(self) -> Instance:
         """Another instance in the same state, opened as this one was."""

@@ -70,9 +70,8 @@ class Memory:
 
     def detach(self) -> bool:
         """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
-        if self._mappings is not None:
-            # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
-            self._mappings.clear()
+        # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
+        self.unmap_all()
         self._locate = None
         self.size = 0
         while self._pinned:
@@ -135,6 +134,11 @@ class Memory:
         """Replace the file that is mapped at ``address``, if one is, by zeroed memory."""
         if self._mappings is not None and self._locate is not None:
             self._mappings.remove(self._locate()[0] + address)
+
+    def unmap_all(self) -> None:
+        """``unmap`` all files."""
+        if self._mappings is not None:
+            self._mappings.clear()
 
     @property
     def mapped(self) -> int:

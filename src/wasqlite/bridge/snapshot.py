@@ -75,9 +75,8 @@ def take(instance: Instance) -> Snapshot:
             if reason is not None:
                 raise SnapshotError(f"no snapshot can be taken of {instance.name}: {reason}")
         instance.memory.refresh()
-        return Snapshot(
-            library, instance.name, Image(instance.memory), {name: _value(instance, name) for name in names}
-        )
+        values = {name: _value(instance, name) for name in names}
+        return _remember(instance, Snapshot(library, instance.name, Image(instance.memory), values))
 
 
 def put_back(instance: Instance, snapshot: Snapshot) -> None:
@@ -85,11 +84,10 @@ def put_back(instance: Instance, snapshot: Snapshot) -> None:
     if snapshot.library is not instance.library:
         raise _foreign(instance, snapshot)
     with instance.lock:
-        dead = instance.state.dead
-        if dead is not None and not isinstance(dead, InstancePoisoned):
+        if instance.state.dead is not None and not isinstance(instance.state.dead, InstancePoisoned):
             instance.refuse()
         _check(instance, "restored in")
-        _put(instance, snapshot)
+        _put(instance, _remember(instance, snapshot))
 
 
 def fill(instance: Instance, snapshot: Snapshot) -> None:
@@ -97,8 +95,22 @@ def fill(instance: Instance, snapshot: Snapshot) -> None:
     if snapshot.library is not instance.library:
         raise _foreign(instance, snapshot)
     _grow(instance, snapshot.size)
-    _put(instance, snapshot)
+    _put(instance, _remember(instance, snapshot))
     instance.generation = 0
+
+
+def roll_back(instance: Instance, snapshot: Snapshot) -> None:
+    """After a trap: put the snapshot back, unless a call is still under way, whose end will see to it."""
+    with instance.lock:
+        if instance.state.depth == 0 and isinstance(instance.state.dead, InstancePoisoned):
+            instance.memory.unmap_all()
+            _put(instance, snapshot)
+
+
+def _remember(instance: Instance, snapshot: Snapshot) -> Snapshot:
+    if instance.rolls_back:
+        instance.last_snapshot = snapshot
+    return snapshot
 
 
 def _foreign(instance: Instance, snapshot: Snapshot) -> SnapshotError:
