@@ -26,13 +26,16 @@ from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.library import Library
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.policy import Directory, Policy, SteppingClock
+    from wasqlite.bridge.snapshot import Snapshot
 
 # What the driver does not use is loaded when it is asked for.
 _LAZY = dict.fromkeys(("Directory", "Policy", "SteppingClock"), "wasqlite.bridge.policy")
+_LAZY["Snapshot"] = "wasqlite.bridge.snapshot"
 
 
 def __getattr__(name: str) -> object:
@@ -67,7 +70,9 @@ __all__ = [
     "MemoryAccessError",
     "Policy",
     "ReentryError",
+    "Snapshot",
     "SnapshotError",
+    "State",
     "SteppingClock",
     "Trap",
     "UnusableInstance",

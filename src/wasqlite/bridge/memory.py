@@ -104,10 +104,17 @@ class Memory:
                 f"{size} bytes at guest address {address:#x} are outside the linear memory of {self.size} bytes"
             )
 
+    @staticmethod
+    def page_size() -> int:
+        """What address, size and offset of a mapped file must be multiples of; 0 where none can be mapped."""
+        from wasqlite.bridge import mapping  # as below
+
+        return mapping.page_size()
+
     def map_file(self, address: int, size: int, fd: int, offset: int, *, readonly: bool = False) -> None:
         """Replace ``size`` bytes at ``address`` by those of an open file, shared with all who map it, until ``unmap``.
 
-        Address, size and offset must be multiples of ``mapping.page_size()``, and that part of the file must exist: to
+        Address, size and offset must be multiples of ``page_size()``, and that part of the file must exist: to
         touch what a file no longer has is a SIGBUS, which ends the process. While it is mapped, nobody may truncate it.
         The memory must be the guest's to give, such as a block of its heap. A write to what was mapped ``readonly`` is
         a trap in the guest, and a crash in the host. MemoryAccessError, OSError: nothing was mapped.

@@ -14,8 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wasqlite.bridge import Instance
-    from wasqlite.bridge.state import State
+    from wasqlite.bridge import Instance, State
     from wasqlite.capi.callback_server import Lane
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress

@@ -17,8 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from wasqlite.bridge import Library
-    from wasqlite.bridge.snapshot import Snapshot
+    from wasqlite.bridge import Library, Snapshot
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
     from wasqlite.capi.status import Cause

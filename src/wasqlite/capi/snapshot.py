@@ -13,7 +13,7 @@ from wasqlite.capi.sandbox import Sandbox
 from wasqlite.capi.status import Status
 
 if TYPE_CHECKING:
-    from wasqlite.bridge.snapshot import Snapshot
+    from wasqlite.bridge import Snapshot
     from wasqlite.capi.sandbox import HostSide
 
 
