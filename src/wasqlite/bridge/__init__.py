@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from wasqlite.bridge.arena import Arena
 from wasqlite.bridge.errors import (
+    ArgumentRangeError,
+    ArgumentTypeError,
     BridgeError,
+    CallbackClosed,
+    DeclarationError,
     ForkedInstance,
     InstanceClosed,
     InstancePoisoned,
     LinkError,
     LoadError,
     MemoryAccessError,
+    PointerError,
     ReentryError,
     Trap,
+    UndeclaredName,
     UnusableInstance,
 )
 from wasqlite.bridge.hostfunction import HostFunction
@@ -23,10 +29,43 @@ from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.library import Library
 from wasqlite.bridge.memory import Memory
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasqlite.bridge.cdef.callback import Callback
+    from wasqlite.bridge.cdef.handle import Handle
+    from wasqlite.bridge.cdef.pointer import Pointer
+
+# What the driver does not use is loaded when it is asked for.
+_LAZY = {
+    "Callback": "wasqlite.bridge.cdef.callback",
+    "Handle": "wasqlite.bridge.cdef.handle",
+    "Pointer": "wasqlite.bridge.cdef.pointer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        from importlib import import_module
+
+        found = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "Arena",
+    "ArgumentRangeError",
+    "ArgumentTypeError",
     "BridgeError",
+    "Callback",
+    "CallbackClosed",
+    "DeclarationError",
     "ForkedInstance",
+    "Handle",
     "HostFunction",
     "Instance",
     "InstanceClosed",
@@ -36,7 +75,10 @@ __all__ = [
     "LoadError",
     "Memory",
     "MemoryAccessError",
+    "Pointer",
+    "PointerError",
     "ReentryError",
     "Trap",
+    "UndeclaredName",
     "UnusableInstance",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge import adapter
 from wasqlite.bridge.engine import Engine, engine
@@ -12,19 +12,40 @@ from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.memory import Memory
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
+
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
 
 
 class Library:
-    """Compiled code with its imports and exports."""
+    """Compiled code with its imports and exports, and its C types."""
 
-    def __init__(self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None) -> None:
+    layout: Layout
+    constants: Constants
+    """The constants that the library declares, its enumerators among them, as attributes."""
+    enums: Enums
+    """The enumerations: ``enums.color.RED``."""
+
+    def __init__(
+        self,
+        wasm: bytes,
+        *,
+        name: str = "module",
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | str | None = None,
+    ) -> None:
         """Compile ``wasm``, or take it from the cache of compiled modules.
 
         ``abi`` names an exported function without parameters and the number that it must return: a module
-        built for another version of its host is refused when it is opened.
+        built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
+        of the file that holds it, which is read when C types are first used.
         """
+        self._types = types
         self._engine: Engine = engine()
         self._name = name
         self._abi = abi
@@ -37,19 +58,41 @@ class Library:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None) -> Library:
-        """A library from a ``.wasm`` file."""
+        """A library from a ``.wasm`` file, with its C types from the ``.types.json`` beside it, if there is one."""
         file = os.fspath(path)
         try:
             with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be a tenth of a warm start
                 wasm = opened.read()
         except OSError as error:
             raise LoadError(f"cannot read the wasm module {file}: {error.strerror}") from error
-        return cls(wasm, name=os.path.basename(file), abi=abi)  # noqa: PTH119
+        types = file.removesuffix(".wasm") + ".types.json"
+        return cls(wasm, name=os.path.basename(file), abi=abi, types=types)  # noqa: PTH119
 
     @classmethod
-    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None) -> Library:
+    def from_wat(
+        cls, text: str, *, abi: tuple[str, int] | None = None, types: Mapping[str, Any] | None = None
+    ) -> Library:
         """A library from WebAssembly text."""
-        return cls(engine().api.wat(text), name="text", abi=abi)
+        return cls(engine().api.wat(text), name="text", abi=abi, types=types)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in ("layout", "constants", "enums"):
+                raise AttributeError(f"a Library has no attribute {name!r}")
+            from wasqlite.bridge.cdef.layout import load
+
+            self.layout = load(self._name, self._types)
+            self.constants, self.enums = self.layout.namespaces()
+            return getattr(self, name)
+
+    def sizeof(self, ctype: str) -> int:
+        """The size of a C type in bytes."""
+        return self.layout.sizeof(ctype)
+
+    def offsetof(self, ctype: str, *path: str | int) -> int:
+        """The offset of a field in bytes, or of a field or item of that one."""
+        return self.layout.offsetof(ctype, *path)
 
     def open(self, hosts: Iterable[Host] = (), *, memory_limit: int | None = None) -> Instance:
         """A new instance: its own linear memory, its own C heap, its own lock.
@@ -76,6 +119,8 @@ class Library:
             memory,
             memory_limit,
         )
+        instance.library = self
+        instance.adapter = self._adapter
         try:
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
