@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge import adapter
 from wasqlite.bridge.engine import Engine, engine
@@ -15,6 +15,9 @@ from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
     from wasqlite.bridge.policy import Policy
     from wasqlite.bridge.snapshot import Held, Snapshot
 
@@ -44,19 +47,33 @@ class _Compiled:
 
 
 class Library:
-    """Compiled code with its imports and exports."""
+    """Compiled code with its imports and exports, and its C types."""
+
+    layout: Layout
+    constants: Constants
+    """The constants that the library declares, its enumerators among them, as attributes."""
+    enums: Enums
+    """The enumerations: ``enums.color.RED``."""
 
     def __init__(
-        self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None, interruptible: bool = True
+        self,
+        wasm: bytes,
+        *,
+        name: str = "module",
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | str | None = None,
+        interruptible: bool = True,
     ) -> None:
         """Compile ``wasm``, or take it from the cache of compiled modules.
 
         ``abi`` names an exported function without parameters and the number that it must return: a module
-        built for another version of its host is refused when it is opened.
+        built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
+        of the file that holds it, which is read when C types are first used.
 
         What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
         a policy.
         """
+        self._types = types
         self._name = name
         self._abi = abi
         self._wasm = wasm if interruptible else None
@@ -76,19 +93,46 @@ class Library:
     def load(
         cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None, interruptible: bool = True
     ) -> Library:
-        """A library from a ``.wasm`` file."""
+        """A library from a ``.wasm`` file, with its C types from the ``.types.json`` beside it, if there is one."""
         file = os.fspath(path)
         try:
             with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be a tenth of a warm start
                 wasm = opened.read()
         except OSError as error:
             raise LoadError(f"cannot read the wasm module {file}: {error.strerror}") from error
-        return cls(wasm, name=os.path.basename(file), abi=abi, interruptible=interruptible)  # noqa: PTH119
+        types = file.removesuffix(".wasm") + ".types.json"
+        return cls(wasm, name=os.path.basename(file), abi=abi, types=types, interruptible=interruptible)  # noqa: PTH119
 
     @classmethod
-    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None, interruptible: bool = True) -> Library:
+    def from_wat(
+        cls,
+        text: str,
+        *,
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | None = None,
+        interruptible: bool = True,
+    ) -> Library:
         """A library from WebAssembly text."""
-        return cls(engine().api.wat(text), name="text", abi=abi, interruptible=interruptible)
+        return cls(engine().api.wat(text), name="text", abi=abi, types=types, interruptible=interruptible)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in ("layout", "constants", "enums"):
+                raise AttributeError(f"a Library has no attribute {name!r}")
+            from wasqlite.bridge.cdef.layout import load
+
+            self.layout = load(self._name, self._types)
+            self.constants, self.enums = self.layout.namespaces()
+            return getattr(self, name)
+
+    def sizeof(self, ctype: str) -> int:
+        """The size of a C type in bytes."""
+        return self.layout.sizeof(ctype)
+
+    def offsetof(self, ctype: str, *path: str | int) -> int:
+        """The offset of a field in bytes, or of a field or item of that one."""
+        return self.layout.offsetof(ctype, *path)
 
     def open(
         self,
@@ -150,6 +194,7 @@ class Library:
                 close()
             raise
         instance.library = self
+        instance.adapter = compiled.adapter
         instance.held = held
         instance.opened = policy, hosts, memory_limit
         try:
