@@ -378,6 +378,8 @@ class Statement:
         database = self.database
         with database.lock:
             self.active = 0
+            if database.closed:
+                return  # and with it the statement is gone
             progress = database.progress
             outer, progress.running = progress.running, progress.idle
             try:
