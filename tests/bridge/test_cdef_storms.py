@@ -51,6 +51,8 @@ def strings():
 def calls():
     found = getattr(lib, kind)(callback, 300)
     assert found == -1, found
+def forever():
+    while True: run()
 run = strings if kind == "strings" else calls
 run()
 top = guest.typed.scratch.top
@@ -61,15 +63,16 @@ while True:
     try:
         print(caught, flush=True)
         if caught == wanted: break
-        while True: run()
+        forever()
     except KeyboardInterrupt:
         caught += 1
         assert not guest.parked
         assert guest.dead is None, guest.dead
         assert guest.stack_pointer() == base
         assert guest.typed.scratch.top == top
-        assert not guest.typed.scratch.large
         assert lib.plus(caught, 1) == caught + 1
+        assert lib.length("x") == 1
+        assert not guest.typed.scratch.large
 """
 
 
