@@ -11,15 +11,19 @@ from wasqlite.bridge.errors import (
     ArgumentTypeError,
     BridgeError,
     CallbackClosed,
+    DeadlineExceeded,
     DeclarationError,
+    Exited,
     ForkedInstance,
     InstanceClosed,
     InstancePoisoned,
+    Interrupted,
     LinkError,
     LoadError,
     MemoryAccessError,
     PointerError,
     ReentryError,
+    SnapshotError,
     Trap,
     UndeclaredName,
     UnusableInstance,
@@ -28,18 +32,25 @@ from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.library import Library
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.cdef.callback import Callback
     from wasqlite.bridge.cdef.handle import Handle
     from wasqlite.bridge.cdef.pointer import Pointer
+    from wasqlite.bridge.policy import Directory, Policy, SteppingClock
+    from wasqlite.bridge.snapshot import Snapshot
 
 # What the driver does not use is loaded when it is asked for.
 _LAZY = {
     "Callback": "wasqlite.bridge.cdef.callback",
+    "Directory": "wasqlite.bridge.policy",
     "Handle": "wasqlite.bridge.cdef.handle",
     "Pointer": "wasqlite.bridge.cdef.pointer",
+    "Policy": "wasqlite.bridge.policy",
+    "Snapshot": "wasqlite.bridge.snapshot",
+    "SteppingClock": "wasqlite.bridge.policy",
 }
 
 
@@ -63,13 +74,17 @@ __all__ = [
     "BridgeError",
     "Callback",
     "CallbackClosed",
+    "DeadlineExceeded",
     "DeclarationError",
+    "Directory",
+    "Exited",
     "ForkedInstance",
     "Handle",
     "HostFunction",
     "Instance",
     "InstanceClosed",
     "InstancePoisoned",
+    "Interrupted",
     "Library",
     "LinkError",
     "LoadError",
@@ -77,7 +92,12 @@ __all__ = [
     "MemoryAccessError",
     "Pointer",
     "PointerError",
+    "Policy",
     "ReentryError",
+    "Snapshot",
+    "SnapshotError",
+    "State",
+    "SteppingClock",
     "Trap",
     "UndeclaredName",
     "UnusableInstance",

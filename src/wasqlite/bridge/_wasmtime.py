@@ -38,6 +38,10 @@ HostCallback = ctypes.CFUNCTYPE(c_void_p)
 """A host function, declared without its four parameters: they are not needed (see ``adapter``), and a callee that
 ignores arguments is sound in every calling convention that wasmtime runs on."""
 
+EpochCallback = ctypes.CFUNCTYPE(c_void_p, c_uint64, c_uint64, c_uint64)
+"""What wasmtime asks when the epoch was advanced: of (context, data, where to put the next deadline, what else to do),
+without the last, it answers with an error that ends the guest's call, or NULL."""
+
 
 class Vec(Structure):
     """``wasm_byte_vec_t`` and its like: a size and a pointer."""
@@ -108,7 +112,9 @@ class Api:
         self.config_opt_level = bind("wasmtime_config_cranelift_opt_level_set", None, p, c_uint8)
         self.config_memory_may_move = bind("wasmtime_config_memory_may_move_set", None, p, c_bool)
         self.config_max_wasm_stack = bind("wasmtime_config_max_wasm_stack_set", None, p, c_size_t)
+        self.config_epoch_interruption = bind("wasmtime_config_epoch_interruption_set", None, p, c_bool)
         self.engine_new = bind("wasm_engine_new_with_config", p, p)
+        self.engine_increment_epoch = bind("wasmtime_engine_increment_epoch", None, p)
 
         self.module_new = bind("wasmtime_module_new", p, p, p, c_size_t, POINTER(p), owner=library)
         self.module_delete = bind("wasmtime_module_delete", None, p)
@@ -136,6 +142,8 @@ class Api:
         self.store_delete = bind("wasmtime_store_delete", None, p)
         self.store_context = bind("wasmtime_store_context", p, p)
         self.store_limiter = bind("wasmtime_store_limiter", None, p, *[c_int64] * 5)
+        self.context_set_epoch_deadline = bind("wasmtime_context_set_epoch_deadline", None, p, c_uint64)
+        self.store_epoch_callback = bind("wasmtime_store_epoch_deadline_callback", None, p, EpochCallback, p, p)
         self.wasi_config_new = bind("wasi_config_new", p)
         self.context_set_wasi = bind("wasmtime_context_set_wasi", p, p, p)
         self.linker_new = bind("wasmtime_linker_new", p, p)
@@ -143,13 +151,16 @@ class Api:
         self.linker_get = bind(
             "wasmtime_linker_get", c_bool, p, p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(Extern)
         )
-        self.instance_new = bind("wasmtime_instance_new", p, p, p, p, c_size_t, p, POINTER(p))
+        new = (p, p, p, c_size_t, p, POINTER(p))
+        self.instance_new = bind("wasmtime_instance_new", p, *new)
+        self.instance_new_releasing = bind("wasmtime_instance_new", p, *new, owner=library)
         self.instance_export_get = bind(
             "wasmtime_instance_export_get", c_bool, p, p, c_char_p, c_size_t, POINTER(Extern)
         )
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
         self.memory_data = bind("wasmtime_memory_data", p, p, p)
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
+        self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.func_type = bind("wasmtime_func_type", p, p, p)
         self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
         self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
@@ -158,6 +169,7 @@ class Api:
 
         self.wat2wasm = bind("wasmtime_wat2wasm", p, c_char_p, c_size_t, POINTER(Vec))
         self.byte_vec_delete = bind("wasm_byte_vec_delete", None, POINTER(Vec))
+        self.error_new = bind("wasmtime_error_new", p, c_char_p)
         self.error_message = bind("wasmtime_error_message", None, p, POINTER(Vec))
         self.error_delete = bind("wasmtime_error_delete", None, p)
         self.trap_message = bind("wasm_trap_message", None, p, POINTER(Vec))
@@ -245,12 +257,15 @@ class Api:
             return 0
         return module.value or 0
 
-    def instantiate(self, context: int, module: int, imports: list[Extern]) -> ctypes.Array[c_uint64]:
-        """A ``wasmtime_instance_t`` in the store of ``context``."""
+    def instantiate(
+        self, context: int, module: int, imports: list[Extern], *, release_gil: bool = False
+    ) -> ctypes.Array[c_uint64]:
+        """A ``wasmtime_instance_t`` in the store of ``context``. ``release_gil``: while its start function runs."""
         externs = (Extern * len(imports))(*imports)
         instance = (c_uint64 * 2)()
         trap = c_void_p()
-        error = self.instance_new(context, module, externs, len(imports), instance, byref(trap))
+        new = self.instance_new_releasing if release_gil else self.instance_new
+        error = new(context, module, externs, len(imports), instance, byref(trap))
         if error:
             raise LinkError(f"cannot instantiate the module: {self.take_error(error)}")
         if trap.value:

@@ -19,6 +19,22 @@ class Trap(BridgeError):
     """The guest stopped abnormally: unreachable, out of bounds, stack exhausted."""
 
 
+class Interrupted(BridgeError):
+    """``interrupt()`` stopped the guest in the middle of a call. The instance is poisoned."""
+
+
+class DeadlineExceeded(Interrupted):
+    """A call took longer than its policy's deadline, and was stopped. The instance is poisoned."""
+
+
+class Exited(BridgeError):
+    """The guest called ``exit(code)``, which ends the whole of it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the guest exited with code {code}")
+        self.code = code
+
+
 class MemoryAccessError(BridgeError):
     """An address and length that do not lie inside the guest's linear memory."""
 
@@ -49,6 +65,10 @@ class CallbackClosed(BridgeError):
 
 class ReentryError(BridgeError):
     """A call into an instance that is in the middle of another one, from a place where that is not sound."""
+
+
+class SnapshotError(BridgeError):
+    """A snapshot that cannot be taken or restored, because something of the instance is beyond its memory."""
 
 
 class UnusableInstance(BridgeError):

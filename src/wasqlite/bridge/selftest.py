@@ -40,7 +40,7 @@ def run(engine: Engine) -> None:
     try:
         library = Library.from_wat(_WAT)
         mix = HostFunction("host", "mix", "iIF", "I", lambda a, b, c: a + b + int(c))
-        with library.open([lambda _: [mix]]) as instance:
+        with library.open(hosts=[lambda _: [mix]]) as instance:
             _expect(instance.function("mix")(0xFFFF_FFFF, -(1 << 40), 2.0) == 0xFFFF_FFFF - (1 << 40) + 2, "host call")
             _expect(instance.function("random", hold_gil=True)() == 0, "WASI random_get")
             _expect(instance.memory.read(0, 8) != bytes(8), "linear memory")

@@ -19,14 +19,19 @@ class State:
     declared so opens it; a signal handler that strikes anywhere else must find the instance shut, because the guest may
     be in the middle of a file operation, or a result not yet read. Its trampoline stands here then, as it is the one
     that must be prepared for being called once more; bare functions, of which all are prepared, write True.
+
+    ``stop`` and ``until`` are for interruptible instances: why the outermost call under way shall end, a new list for
+    each, and when it shall.
     """
 
-    __slots__ = ("__weakref__", "dead", "depth", "reentrant")
+    __slots__ = ("__weakref__", "dead", "depth", "reentrant", "stop", "until")
 
     def __init__(self) -> None:
         self.dead: UnusableInstance | None = None
         self.depth = 0
         self.reentrant: bool | Preparable = False
+        self.stop: list[BaseException] = []
+        self.until: float | None = None
         _states.add(self)
 
 
