@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,8 +9,6 @@ import sys
 import threading
 
 import pytest
-
-from wasqlite.bridge import Library
 
 SOURCE = r"""
 #include <string.h>
@@ -23,19 +20,12 @@ unsigned length(const char *text) { return strlen(text); }
 int ints(unary f, int n) { while (n--) { int r = f(n); if (r != n + 1 && r != -5) return n; } return -1; }
 int reals(real f, int n) { while (n--) { double r = f(n); if (r != n + 0.5 && r != -5) return n; } return -1; }
 """
-FUNCTIONS = {
-    "plus": "int (int, int)",
-    "length": "unsigned int (const char *)",
-    "ints": "int (int (*)(int), int)",
-    "reals": "int (double (*)(double), int)",
-}
-TYPES = {"format": 1, "name": "storms", "functions": {name: {"type": ctype} for name, ctype in FUNCTIONS.items()}}
 
 STORM = """
-import gc, json, signal, sys
+import gc, signal, sys
 from wasqlite.bridge import Library
 kind, wanted, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-with open(path, "rb") as file: guest = Library(file.read(), types=json.loads(sys.argv[4])).open()
+guest = Library.load(path).open()
 lib = guest.lib
 lib.plus(1, 1)
 base = guest.stack_pointer()
@@ -77,16 +67,20 @@ while True:
 
 
 @pytest.fixture(scope="module")
-def wasm(module):
-    return module(SOURCE, [*FUNCTIONS])
+def wasm(built):
+    return built(SOURCE)
+
+
+@pytest.fixture(scope="module")
+def library(build_library):
+    return build_library(SOURCE)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("kind", ["ints", "reals", "strings"])
-def test_a_storm_of_signals_is_a_series_of_exceptions(wasm, tmp_path, kind):
+def test_a_storm_of_signals_is_a_series_of_exceptions(wasm, kind):
     rounds = 100
-    (tmp_path / "storms.wasm").write_bytes(wasm)
-    arguments = [kind, str(rounds), str(tmp_path / "storms.wasm"), json.dumps(TYPES)]
+    arguments = [kind, str(rounds), str(wasm)]
     child = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", STORM, *arguments],
         stdout=subprocess.PIPE,
@@ -106,8 +100,7 @@ def test_a_storm_of_signals_is_a_series_of_exceptions(wasm, tmp_path, kind):
     assert "Exception ignored" not in err
 
 
-def test_exceptions_of_many_threads_arrive_where_they_belong(wasm):
-    library = Library(wasm, types=TYPES)
+def test_exceptions_of_many_threads_arrive_where_they_belong(library):
     wrong = []
 
     def work(number):
@@ -134,9 +127,9 @@ def test_exceptions_of_many_threads_arrive_where_they_belong(wasm):
     assert wrong == []
 
 
-def test_threads_take_turns_in_one_instance(wasm):
+def test_threads_take_turns_in_one_instance(library):
     wrong = []
-    with Library(wasm, types=TYPES).open() as guest:
+    with library.open() as guest:
 
         def work(number):
             def served(n):
@@ -156,8 +149,7 @@ def test_threads_take_turns_in_one_instance(wasm):
 
 
 @pytest.mark.slow
-def test_nothing_leaks_over_many_cycles(wasm):
-    library = Library(wasm, types=TYPES)
+def test_nothing_leaks_over_many_cycles(library):
 
     def cycle(guest, n):
         def served(value):

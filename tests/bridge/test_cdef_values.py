@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from wasqlite.bridge import ArgumentRangeError, ArgumentTypeError, DeclarationError, Library, PointerError
+from wasqlite.bridge import ArgumentRangeError, ArgumentTypeError, DeclarationError, PointerError
 
 SOURCE = r"""
 #include <stdarg.h>
@@ -64,77 +64,11 @@ int add_pairs(int count, ...)
   while (count-- > 0) { pair p = va_arg(list, pair); sum += p.x * p.y; }
   va_end(list); return sum; }
 """
-FUNCTIONS = {
-    "swap": "pair (pair)",
-    "sum_pairs": "int (pair, int, pair)",
-    "half": "single (single)",
-    "twice": "wrapped (wrapped)",
-    "skip": "holder (holder)",
-    "minus": "tiny (tiny)",
-    "around": "int (int, empty, int)",
-    "nothing": "empty (int)",
-    "more": "padded (padded)",
-    "grown": "aligned (aligned)",
-    "flip": "bits (bits)",
-    "flip_one": "bit (bit)",
-    "as_float": "either (either)",
-    "inc": "one (one)",
-    "fill": "large (large, int)",
-    "changed": "int (pair)",
-    "apply_pair": "int (pair (*)(pair, int), int, int)",
-    "apply_single": "double (single (*)(single), double)",
-    "apply_tiny": "int (tiny (*)(tiny), int)",
-    "apply_holder": "char *(holder (*)(holder), char *)",
-    "apply_empty": "int (empty (*)(int, empty, int))",
-    "get_swap": "pair (*(void))(pair)",
-    "format": "int (char *, unsigned long, const char *, ...)",
-    "add_all": "long long (int, ...)",
-    "add_pairs": "int (int, ...)",
-}
-
-
-def record(name, size, align, *fields):
-    described = [{"name": field, "offset": offset, "type": ctype} for field, offset, ctype in fields]
-    return {name: {"kind": name.split()[0], "size": size, "align": align, "fields": described}}
-
-
-def bit(name, offset, count):
-    return {"name": name, "type": "int", "bit_offset": offset, "bits": count}
-
-
-RECORDS = {
-    **record("struct $1", 8, 4, ("x", 0, "int"), ("y", 4, "int")),
-    **record("struct $2", 8, 8, ("only", 0, "double")),
-    **record("struct $3", 4, 4, ("inner", 0, "float[1]")),
-    **record("struct $4", 4, 4, ("outer", 0, "struct $3")),
-    **record("struct $5", 4, 4, ("text", 0, "char *")),
-    **record("struct $6", 1, 1, ("c", 0, "signed char")),
-    **record("struct $7", 0, 1),
-    **record("struct $8", 8, 8, ("e", 0, "empty"), ("n", 0, "long long")),
-    **record("struct $9", 8, 8, ("n", 0, "int")),
-    **record("union $12", 4, 4, ("i", 0, "int"), ("f", 0, "float")),
-    **record("union $13", 4, 4, ("i", 0, "int")),
-    **record("struct $14", 32, 8, ("data", 0, "unsigned char[20]"), ("d", 24, "double")),
-    "struct $10": {"kind": "struct", "size": 4, "align": 4, "fields": [bit("a", 0, 3), bit("b", 3, 5)]},
-    "struct $11": {"kind": "struct", "size": 4, "align": 4, "fields": [bit("a", 0, 7)]},
-}
-TYPEDEFS = {
-    "pair": "struct $1", "single": "struct $2", "wrapped": "struct $4", "holder": "struct $5", "tiny": "struct $6",
-    "empty": "struct $7", "padded": "struct $8", "aligned": "struct $9", "bits": "struct $10", "bit": "struct $11",
-    "either": "union $12", "one": "union $13", "large": "struct $14",
-}  # fmt: skip
-TYPES = {
-    "format": 1,
-    "name": "values",
-    "typedefs": TYPEDEFS,
-    "records": RECORDS,
-    "functions": {name: {"type": ctype, "params": []} for name, ctype in FUNCTIONS.items()},
-}
 
 
 @pytest.fixture(scope="module")
-def library(module):
-    return Library(module(SOURCE, [*FUNCTIONS]), name="values", types=TYPES)
+def library(build_library):
+    return build_library(SOURCE, name="values")
 
 
 @pytest.fixture
@@ -196,11 +130,13 @@ def test_results_are_owned(guest):
 
 
 def test_values_that_do_not_fit(guest):
-    with pytest.raises(ArgumentTypeError, match=r"swap\(\) argument 'a0': struct \$1 takes a dict"):
+    with pytest.raises(
+        ArgumentTypeError, match=r"swap\(\) argument 'p': pair takes a dict, a sequence, or a Pointer to pair"
+    ):
         guest.lib.swap(5)
-    with pytest.raises(ArgumentTypeError, match=r"swap\(\) argument 'a0'"):
+    with pytest.raises(ArgumentTypeError, match=r"swap\(\) argument 'p'"):
         guest.lib.swap(guest.new("single *"))
-    with pytest.raises(ArgumentRangeError, match=r"swap\(\) argument 'a0': .*x: "):
+    with pytest.raises(ArgumentRangeError, match=r"swap\(\) argument 'p': .*x: "):
         guest.lib.swap([2**31, 0])
     with pytest.raises(PointerError, match="NULL"):
         guest.lib.swap(guest.cast("pair *", 0))

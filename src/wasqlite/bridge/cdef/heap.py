@@ -108,8 +108,8 @@ class Heap:
 class Scratch:
     """Memory for what lives as long as one call: a stack, as calls nest.
 
-    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large blocks,
-    so that of one before it where a signal handler's exception prevented that.
+    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large
+    blocks, so also that of an earlier call where a signal handler's exception prevented it.
     """
 
     def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
