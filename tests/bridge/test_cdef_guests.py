@@ -207,7 +207,7 @@ def test_callbacks_and_handles_survive_a_restore(guest):
 def test_restoring_over_and_over_leaks_nothing(guest):
     # What C's allocator takes of linear memory after the snapshot, it would take again after each restore.
     guest.lib.read_after({"after": 1})
-    guest.new("char[10000]").free()
+    guest.new("char[1000]").free()
     snapshot = guest.snapshot()
     size = guest.memory.size
     for _ in range(300):
