@@ -63,6 +63,7 @@ class Outputs:
 def build(project: Path | str | Configuration = ".", *, force: bool = False) -> Outputs:
     """Bring a project's module up to date: a folder with a pyproject.toml, or a configuration."""
     configuration = project if isinstance(project, Configuration) else read_configuration(Path(project))
+    configuration = configuration.fetched()
     outputs = Outputs(configuration.path(configuration.output), configuration.name)
     toolchain = find_toolchain()
     units = _units(configuration)
@@ -132,6 +133,7 @@ def _describe(
             "compile": [*toolchain.compile_flags, *units.flags],
             "link": list(link_flags(configuration.stack)),
         },
+        "fetched": {name: source.describe() for name, source in sorted(configuration.fetch.items())},
         "sources": dict(sorted(files.items())),
         "declarations": {
             "headers": [units.name_of(path) for path in headers.files],
