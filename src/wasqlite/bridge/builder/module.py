@@ -10,7 +10,7 @@ from typing import Any
 
 from wasqlite.bridge.builder.cache import sha256
 from wasqlite.bridge.builder.config import Configuration, read_configuration
-from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_sources
+from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_libraries, feature_sources
 from wasqlite.bridge.builder.linking import BRIDGE_EXPORTS, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
@@ -88,6 +88,7 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
         toolchain,
         link_flags(configuration.stack),
         if_defined=[*functions[1], *variables[1]],
+        libraries=toolchain.further_libraries(feature_libraries(configuration.features)),
     )
     exported = _exported(module)
     present = _present([*functions[0], *functions[1]], exported, "func")
@@ -124,11 +125,13 @@ def _describe(
 ) -> Any:
     """Everything that determines the output; it names no path of this machine."""
     files: dict[str, str] = {}
+    libraries = toolchain.further_libraries(feature_libraries(configuration.features))
     for path in (*sources, *headers.files):
         files |= units.inputs(path)
     return {
         "builder": BUILDER,
         "compiler": toolchain.identity,
+        "libraries": {path.name: sha256(path.read_bytes()) for path in libraries},
         "flags": {
             "compile": [*toolchain.compile_flags, *units.flags],
             "link": list(link_flags(configuration.stack)),
