@@ -49,7 +49,7 @@ class Served:
             HostFunction("host", "bare", "", "", bare, bare=True),
             HostFunction("host", "other", "", "", lambda: None, 0),
         ]
-        self.instance = library.open([lambda memory: functions])
+        self.instance = library.open(hosts=[lambda memory: functions])
         self.words = self.instance.memory.pin(0, 64, "q")
         self.call = self.instance.function("call")
         self.add = self.instance.function("add")

@@ -61,7 +61,7 @@ def serve(library):
             HostFunction("host", "call", "i", "i", call, on_error, reentrant=reentrant),
             HostFunction("host", "wide", "iIfF", "F", wide, on_error, reentrant=reentrant),
         ]
-        instance = library.open([lambda memory: functions])
+        instance = library.open(hosts=[lambda memory: functions])
         opened.append(instance)
         return instance
 
@@ -285,7 +285,7 @@ def test_a_memory_limit_makes_growth_fail(library):
         HostFunction("host", "call", "i", "i", lambda n: n),
         HostFunction("host", "wide", "iIfF", "F", lambda *n: 0.0),
     ]
-    with library.open([lambda memory: functions], memory_limit=100_000) as instance:
+    with library.open(hosts=[lambda memory: functions], memory_limit=100_000) as instance:
         assert instance.function("grow")(1) == 0xFFFF_FFFF
 
 
@@ -296,7 +296,7 @@ def test_a_missing_import_is_named(library):
 
 def test_an_import_of_another_signature_is_refused(library):
     with pytest.raises(LinkError, match=r"host\.call as \('i', 'i'\)"):
-        library.open([lambda memory: [HostFunction("host", "call", "I", "i", lambda n: n)]])
+        library.open(hosts=[lambda memory: [HostFunction("host", "call", "I", "i", lambda n: n)]])
 
 
 def test_an_abi_mismatch_is_a_clear_error():

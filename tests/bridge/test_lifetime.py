@@ -35,7 +35,7 @@ def library():
 
 
 def open_with(library, call=lambda n: n, **options):
-    return library.open([lambda memory: [HostFunction("host", "call", "i", "i", call, **options)]])
+    return library.open(hosts=[lambda memory: [HostFunction("host", "call", "i", "i", call, **options)]])
 
 
 def test_exceptions_arrive_in_the_thread_that_made_the_call(library):

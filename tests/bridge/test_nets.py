@@ -10,10 +10,11 @@ import sys
 
 import pytest
 
-from wasqlite.bridge import trampoline
+from wasqlite.bridge import interruption, trampoline
 from wasqlite.capi import callback_server
 
-GENERATORS = [trampoline._serve, trampoline._serve_bare, trampoline._serve_reentrant, callback_server.serve]
+GENERATORS = [trampoline._serve, trampoline._serve_bare, trampoline._serve_reentrant]
+GENERATORS += [interruption._watch, callback_server.serve]
 
 
 def unprotected(function):

@@ -47,7 +47,7 @@ kind, wanted, shape = kinds[sys.argv[1]], int(sys.argv[2]), sys.argv[3]
 # `nest` answers -1 instead, like a user function that failed.
 leaf = HostFunction("host", "leaf", "i", "i", lambda n: n + 1, on_error=0, retry=True)
 nest = HostFunction("host", "nest", "i", "i", lambda n: add(n, 1), on_error=-1, reentrant=True)
-instance = Library.from_wat(WAT).open([lambda memory: [leaf, nest]])
+instance = Library.from_wat(WAT).open(hosts=[lambda memory: [leaf, nest]])
 add, work = instance.function("add"), instance.function(shape)
 # What is garbage now goes now: in any Python program an exception that strikes in a finaliser is lost.
 gc.collect()
@@ -112,7 +112,7 @@ signal.signal(signal.SIGUSR1, handler)
 for allowed in (False, True):
     outcomes = []
     function = HostFunction("host", "work", "i", "i", work, on_error=0, reentrant=allowed)
-    instance = Library.from_wat(WAT).open([lambda memory: [function]])
+    instance = Library.from_wat(WAT).open(hosts=[lambda memory: [function]])
     add = instance.function("add")
     assert instance.function("work")(7) == 7
     print(outcomes)

@@ -191,7 +191,7 @@ class Limited:
     """The library, with instances that get little memory."""
 
     def open(self, hosts: Iterable[Any]) -> Instance:
-        return library().open(hosts, memory_limit=32 << 20)
+        return library().open(hosts=hosts, memory_limit=32 << 20)
 
 
 @pytest.mark.parametrize(

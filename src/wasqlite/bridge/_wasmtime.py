@@ -29,12 +29,18 @@ TESTED = "50.0.1"
 OLDEST = 48
 
 FUNC, GLOBAL, TABLE, MEMORY = 0, 1, 2, 3
+FUNCREF = 5
+"""A value's kind, of which the numbers are those of LETTERS otherwise."""
 # wasm_valkind_t, as the letters that signatures are written in.
 LETTERS = {0: "i", 1: "I", 2: "f", 3: "F"}
 
 HostCallback = ctypes.CFUNCTYPE(c_void_p)
 """A host function, declared without its four parameters: they are not needed (see ``adapter``), and a callee that
 ignores arguments is sound in every calling convention that wasmtime runs on."""
+
+EpochCallback = ctypes.CFUNCTYPE(c_void_p, c_uint64, c_uint64, c_uint64)
+"""What wasmtime asks when the epoch was advanced: of (context, data, where to put the next deadline, what else to do),
+without the last, it answers with an error that ends the guest's call, or NULL."""
 
 
 class Vec(Structure):
@@ -106,7 +112,9 @@ class Api:
         self.config_opt_level = bind("wasmtime_config_cranelift_opt_level_set", None, p, c_uint8)
         self.config_memory_may_move = bind("wasmtime_config_memory_may_move_set", None, p, c_bool)
         self.config_max_wasm_stack = bind("wasmtime_config_max_wasm_stack_set", None, p, c_size_t)
+        self.config_epoch_interruption = bind("wasmtime_config_epoch_interruption_set", None, p, c_bool)
         self.engine_new = bind("wasm_engine_new_with_config", p, p)
+        self.engine_increment_epoch = bind("wasmtime_engine_increment_epoch", None, p)
 
         self.module_new = bind("wasmtime_module_new", p, p, p, c_size_t, POINTER(p), owner=library)
         self.module_delete = bind("wasmtime_module_delete", None, p)
@@ -134,6 +142,8 @@ class Api:
         self.store_delete = bind("wasmtime_store_delete", None, p)
         self.store_context = bind("wasmtime_store_context", p, p)
         self.store_limiter = bind("wasmtime_store_limiter", None, p, *[c_int64] * 5)
+        self.context_set_epoch_deadline = bind("wasmtime_context_set_epoch_deadline", None, p, c_uint64)
+        self.store_epoch_callback = bind("wasmtime_store_epoch_deadline_callback", None, p, EpochCallback, p, p)
         self.wasi_config_new = bind("wasi_config_new", p)
         self.context_set_wasi = bind("wasmtime_context_set_wasi", p, p, p)
         self.linker_new = bind("wasmtime_linker_new", p, p)
@@ -141,18 +151,25 @@ class Api:
         self.linker_get = bind(
             "wasmtime_linker_get", c_bool, p, p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(Extern)
         )
-        self.instance_new = bind("wasmtime_instance_new", p, p, p, p, c_size_t, p, POINTER(p))
+        new = (p, p, p, c_size_t, p, POINTER(p))
+        self.instance_new = bind("wasmtime_instance_new", p, *new)
+        self.instance_new_releasing = bind("wasmtime_instance_new", p, *new, owner=library)
         self.instance_export_get = bind(
             "wasmtime_instance_export_get", c_bool, p, p, c_char_p, c_size_t, POINTER(Extern)
         )
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
         self.memory_data = bind("wasmtime_memory_data", p, p, p)
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
+        self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
+        self.func_type = bind("wasmtime_func_type", p, p, p)
+        self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
+        self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
         self.global_set = bind("wasmtime_global_set", p, p, p, POINTER(Value))
 
         self.wat2wasm = bind("wasmtime_wat2wasm", p, c_char_p, c_size_t, POINTER(Vec))
         self.byte_vec_delete = bind("wasm_byte_vec_delete", None, POINTER(Vec))
+        self.error_new = bind("wasmtime_error_new", p, c_char_p)
         self.error_message = bind("wasmtime_error_message", None, p, POINTER(Vec))
         self.error_delete = bind("wasmtime_error_delete", None, p)
         self.trap_message = bind("wasm_trap_message", None, p, POINTER(Vec))
@@ -240,12 +257,15 @@ class Api:
             return 0
         return module.value or 0
 
-    def instantiate(self, context: int, module: int, imports: list[Extern]) -> ctypes.Array[c_uint64]:
-        """A ``wasmtime_instance_t`` in the store of ``context``."""
+    def instantiate(
+        self, context: int, module: int, imports: list[Extern], *, release_gil: bool = False
+    ) -> ctypes.Array[c_uint64]:
+        """A ``wasmtime_instance_t`` in the store of ``context``. ``release_gil``: while its start function runs."""
         externs = (Extern * len(imports))(*imports)
         instance = (c_uint64 * 2)()
         trap = c_void_p()
-        error = self.instance_new(context, module, externs, len(imports), instance, byref(trap))
+        new = self.instance_new_releasing if release_gil else self.instance_new
+        error = new(context, module, externs, len(imports), instance, byref(trap))
         if error:
             raise LinkError(f"cannot instantiate the module: {self.take_error(error)}")
         if trap.value:
@@ -259,6 +279,33 @@ class Api:
         if not self.instance_export_get(context, instance, encoded, len(encoded), byref(extern)):
             return None
         return extern if extern.kind == kind else None
+
+    def function_at(self, context: int, table: Extern, index: int) -> Extern | None:
+        """The function in a table's slot; None if there is no such slot, or nothing in it."""
+        value = Value()
+        if not self.table_get(context, table.address, index, byref(value)) or value.kind != FUNCREF or not value.bits:
+            return None
+        extern = Extern(kind=FUNC)
+        extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
+        return extern
+
+    def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
+        """Append a function to a table: its index, None if the table cannot grow."""
+        value = Value(kind=FUNCREF, bits=function.handle[0])
+        value.rest[0] = function.handle[1]
+        index = c_uint64()
+        error = self.table_grow(context, table.address, 1, byref(value), byref(index))
+        if error:
+            self.error_delete(error)
+            return None
+        return index.value
+
+    def function_signature(self, context: int, function: Extern) -> tuple[str, str]:
+        """The type of any function, as letters."""
+        functype = self.func_type(context, function.address)
+        found = self.signature(functype)
+        self.functype_delete(functype)
+        return found
 
     def wat(self, text: str) -> bytes:
         """WebAssembly text to binary."""

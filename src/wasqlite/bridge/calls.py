@@ -44,7 +44,10 @@ def call({arguments}):
         try:
             if depth:
                 pointer = nest()
+            else:
+                {begin}
             state.depth = depth + 1
+            {started}
             error = invoke(context, function, raw, {size}, trap)
         except BaseException as exception:
             interrupted(exception, traps, pointer)
@@ -58,8 +61,14 @@ def call({arguments}):
 """
 
 
+def limits(instance: Instance) -> tuple[str, str, dict[str, Any]]:
+    """What the code of a call does besides if the instance can be interrupted: before the depth is set, in an outermost
+    call; after it is set, in each; and the names in both. Nothing for other instances, so that they pay nothing."""
+    return instance.interruption.source() if instance.interruption is not None else ("pass", "pass", {})
+
+
 @cache
-def _code(params: str, result: str) -> CodeType:
+def _code(params: str, result: str, begin: str, started: str) -> CodeType:
     names = [f"a{i}" for i in range(len(params))]
     stores = []
     for i, letter in enumerate(params):
@@ -70,6 +79,8 @@ def _code(params: str, result: str) -> CodeType:
         stores="; ".join(stores) or "pass",
         size=max(len(params), len(result)),
         result=_RESULTS[result],
+        begin=begin,
+        started=started,
     )
     return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
 
@@ -78,8 +89,10 @@ _PREPARED = """
 def call():
     if state.dead is not None or state.depth:
         unprepared()
+    {begin}
     state.depth = 1
     try:
+        {started}
         error = invoke()
     except BaseException as exception:
         interrupted(exception, traps, None)
@@ -93,8 +106,8 @@ def call():
 
 
 @cache
-def _prepared_code() -> CodeType:
-    return compile(_PREPARED, "<wasqlite prepared call>", "exec")
+def _prepared_code(begin: str, started: str) -> CodeType:
+    return compile(_PREPARED.format(begin=begin, started=started), "<wasqlite prepared call>", "exec")
 
 
 def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
@@ -110,7 +123,8 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
     def unprepared() -> None:
         if instance.state.dead is not None:
             instance.refuse()
-        raise BridgeError(f"{name}: a prepared call is an outermost call; from inside a callback use function()")
+        if instance.state.depth:
+            raise BridgeError(f"{name}: a prepared call is an outermost call; from inside a callback use function()")
 
     namespace: dict[str, Any] = {
         "state": instance.state,
@@ -130,7 +144,9 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
             ctypes.c_void_p(ctypes.addressof(traps)),
         ),
     }
-    exec(_prepared_code(), namespace)
+    begin, started, names = limits(instance)
+    namespace.update(names)
+    exec(_prepared_code(begin, started), namespace)
     call: Callable[[], None] = namespace.pop("call")
     call.__name__ = call.__qualname__ = name
     return call
@@ -165,7 +181,8 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
         "failed": instance.failed,
         "interrupted": instance.interrupted,
         "nest": instance.nest,
-        "invoke": api.call_holding if hold_gil else api.call_releasing,
+        # Who can be interrupted must release the GIL, or nobody could do it.
+        "invoke": api.call_holding if hold_gil and instance.interruption is None else api.call_releasing,
         "context": instance._context,
         "extern": extern,  # owns what `function` points at
         "function": extern.address,
@@ -176,7 +193,9 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
         "traps": traps,
         "trap": ctypes.addressof(traps),
     }
-    exec(_code(params, result), namespace)
+    begin, started, names = limits(instance)
+    namespace.update(names)
+    exec(_code(params, result, begin, started), namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
     return call

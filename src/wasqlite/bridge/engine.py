@@ -1,4 +1,4 @@
-"""The one wasmtime engine of the process, and the way from wasm bytes to compiled code."""
+"""wasmtime's engines, one for each set of settings, and the way from wasm bytes to compiled code."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ MAX_WASM_STACK = 1 << 20
 """Bytes of native stack that a guest may use before it traps; SQLite's deepest test (speedtest1) needs a fraction."""
 
 _SPEED = 1
-# What changes the compiled code or its ABI: part of the cache's key.
-_SETTINGS = f"opt=speed stack={MAX_WASM_STACK} move=0"
 
 
 class Engine:
-    """wasmtime's engine with our settings, and the WASI functions that it brings."""
+    """wasmtime's engine with our settings, and the WASI functions that it brings.
 
-    def __init__(self, api: Api) -> None:
+    ``interruptible`` code looks at a counter in every loop and function, so that it can be stopped from outside.
+    """
+
+    def __init__(self, api: Api, interruptible: bool, stack: int) -> None:
         self.api = api
+        self.interruptible = interruptible
+        # What changes the compiled code or its ABI: part of the cache's key.
+        self._settings = f"opt=speed stack={stack} move=0{' epoch' * interruptible}"
         config = api.config_new()
         # A fork after a parallel compile leaves the child without the worker threads: its next compile would hang.
         api.config_parallel_compilation(config, False)
         api.config_opt_level(config, _SPEED)
         api.config_memory_may_move(config, False)
-        api.config_max_wasm_stack(config, MAX_WASM_STACK)
+        api.config_max_wasm_stack(config, stack)
+        api.config_epoch_interruption(config, interruptible)
         self.pointer: int = api.engine_new(config)
         self.wasi: int = api.linker_new(self.pointer)
         error = api.linker_define_wasi(self.wasi)
@@ -55,11 +60,11 @@ class Engine:
     def _key(self, wasm: bytes) -> str:
         library = os.stat(self.api.path)  # noqa: PTH116
         target = f"{sys.platform}-{host_machine()}"
-        parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, _SETTINGS)
+        parts = (self.api.version, str(library.st_size), str(library.st_mtime_ns), target, self._settings)
         return hashlib.sha256("\0".join((*parts, hashlib.sha256(wasm).hexdigest())).encode()).hexdigest()[:32]
 
 
 @cache
-def engine() -> Engine:
-    """The process's engine."""
-    return Engine(api())
+def engine(interruptible: bool = False, stack: int = MAX_WASM_STACK) -> Engine:
+    """The process's engine with these settings."""
+    return Engine(api(), interruptible, stack)

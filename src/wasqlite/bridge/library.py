@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge import adapter
 from wasqlite.bridge.engine import Engine, engine
@@ -11,72 +11,198 @@ from wasqlite.bridge.errors import LinkError, LoadError
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
+    from wasqlite.bridge.policy import Policy
+    from wasqlite.bridge.snapshot import Held, Snapshot
+
+WASI = "wasi_snapshot_preview1"
 
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
 
 
-class Library:
-    """Compiled code with its imports and exports."""
+class _Compiled:
+    """The code for one engine: the module, and adapters for its imports."""
 
-    def __init__(self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None) -> None:
+    __slots__ = ("adapters", "engine", "module")
+
+    def __init__(self, engine: Engine, wasm: bytes) -> None:
+        self.engine = engine
+        self.module = engine.load(wasm)
+        self.adapters: dict[tuple[adapter.Signature, ...], int] = {}
+
+    def adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
+        if not signatures:
+            return 0
+        found = self.adapters.get(signatures)
+        if found is None:
+            found = self.adapters[signatures] = self.engine.load(adapter.build(list(signatures)))
+        return found
+
+
+class Library:
+    """Compiled code with its imports and exports, and its C types."""
+
+    layout: Layout
+    constants: Constants
+    """The constants that the library declares, its enumerators among them, as attributes."""
+    enums: Enums
+    """The enumerations: ``enums.color.RED``."""
+
+    def __init__(
+        self,
+        wasm: bytes,
+        *,
+        name: str = "module",
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | str | None = None,
+        interruptible: bool = True,
+    ) -> None:
         """Compile ``wasm``, or take it from the cache of compiled modules.
 
         ``abi`` names an exported function without parameters and the number that it must return: a module
-        built for another version of its host is refused when it is opened.
+        built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
+        of the file that holds it, which is read when C types are first used.
+
+        What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
+        a policy.
         """
-        self._engine: Engine = engine()
+        self._types = types
         self._name = name
         self._abi = abi
-        self._module = self._engine.load(wasm)
-        self.imports = self._engine.api.imports(self._module)
-        self.exports = self._engine.api.exports(self._module)
+        self._wasm = wasm if interruptible else None
+        first = engine(interruptible)
+        self._compiled = {first: _Compiled(first, wasm)}
+        self._first = self._compiled[first]
+        self.imports = first.api.imports(self._first.module)
+        self.exports = first.api.exports(self._first.module)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
-        self._adapters: dict[tuple[adapter.Signature, ...], int] = {}
+        self.mutable: tuple[str, ...] | None = None
+        """The names of its mutable globals, once a snapshot asked for them."""
+        self.sections = _sections(wasm)
+        """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None) -> Library:
-        """A library from a ``.wasm`` file."""
+    def load(
+        cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None, interruptible: bool = True
+    ) -> Library:
+        """A library from a ``.wasm`` file, with its C types from the ``.types.json`` beside it, if there is one."""
         file = os.fspath(path)
         try:
             with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be a tenth of a warm start
                 wasm = opened.read()
         except OSError as error:
             raise LoadError(f"cannot read the wasm module {file}: {error.strerror}") from error
-        return cls(wasm, name=os.path.basename(file), abi=abi)  # noqa: PTH119
+        types = file.removesuffix(".wasm") + ".types.json"
+        return cls(wasm, name=os.path.basename(file), abi=abi, types=types, interruptible=interruptible)  # noqa: PTH119
 
     @classmethod
-    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None) -> Library:
+    def from_wat(
+        cls,
+        text: str,
+        *,
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | None = None,
+        interruptible: bool = True,
+    ) -> Library:
         """A library from WebAssembly text."""
-        return cls(engine().api.wat(text), name="text", abi=abi)
+        return cls(engine().api.wat(text), name="text", abi=abi, types=types, interruptible=interruptible)
 
-    def open(self, hosts: Iterable[Host] = (), *, memory_limit: int | None = None) -> Instance:
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in ("layout", "constants", "enums"):
+                raise AttributeError(f"a Library has no attribute {name!r}")
+            from wasqlite.bridge.cdef.layout import load
+
+            self.layout = load(self._name, self._types)
+            self.constants, self.enums = self.layout.namespaces()
+            return getattr(self, name)
+
+    def sizeof(self, ctype: str) -> int:
+        """The size of a C type in bytes."""
+        return self.layout.sizeof(ctype)
+
+    def offsetof(self, ctype: str, *path: str | int) -> int:
+        """The offset of a field in bytes, or of a field or item of that one."""
+        return self.layout.offsetof(ctype, *path)
+
+    def open(
+        self,
+        policy: Policy | None = None,
+        *,
+        hosts: Iterable[Host] = (),
+        memory_limit: int | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> Instance:
         """A new instance: its own linear memory, its own C heap, its own lock.
 
-        ``hosts`` make the functions that the module imports. What they do not provide of WASI comes from wasmtime's own
-        implementation, which is given no file, no environment and no argument: clock and random work,
-        everything else is refused. ``memory_limit`` is in bytes; beyond it the guest's allocations fail.
+        ``policy`` says what it is allowed; the default one grants nothing. ``hosts`` make the other functions that the
+        module imports. With ``snapshot`` it begins in that state, and is not initialised once more.
+
+        With ``hosts`` and no policy, they are all that the guest gets, besides clock and random of wasmtime's own WASI,
+        which is given no file, no environment and no argument. Such an instance cannot be interrupted.
+        ``memory_limit`` is in bytes; beyond it the guest's allocations fail.
         """
         memory = Memory()
         provided: dict[tuple[str, str], HostFunction] = {}
-        for host in hosts:
-            for function in host(memory):
-                provided[function.module, function.name] = function
-        served = [self._provider(item, provided) for item in self.imports]
-        signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
-        instance = Instance(
-            self._engine,
-            self._name,
-            self.exports,
-            self._module,
-            self._adapter(signatures),
-            self.imports,
-            served,
-            memory,
-            memory_limit,
-        )
+        hosts = tuple(hosts)
+        if policy is None and not hosts and self._wasm is not None:
+            from wasqlite.bridge.policy import Policy
+
+            policy = Policy() if memory_limit is None else Policy(memory=memory_limit)
+        state = State()
+        close: Callable[[], None] | None = None
+        held: list[Held] = []
+        if policy is not None and any(module == WASI for module, _, _ in self.imports):
+            from wasqlite.bridge.wasi.system import System  # what only some programs need
+
+            system = System(self._name, memory, policy, state)
+            close = system.close
+            held.append(system)
+            provided.update({(WASI, function.name): function for function in system.functions()})
         try:
+            for host in hosts:
+                for function in host(memory):
+                    provided[function.module, function.name] = function
+            served = [self._provider(item, provided) for item in self.imports]
+            signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
+            compiled = self._first if policy is None else self._for(policy)
+            instance = Instance(
+                compiled.engine,
+                self._name,
+                self.exports,
+                compiled.module,
+                compiled.adapter(signatures),
+                self.imports,
+                served,
+                memory,
+                state,
+                close,
+                memory_limit,
+                policy,
+            )
+        except BaseException:
+            if close is not None:
+                close()
+            raise
+        instance.library = self
+        instance.adapter = compiled.adapter
+        instance.held = held
+        instance.opened = policy, hosts, memory_limit
+        try:
+            if snapshot is not None:
+                from wasqlite.bridge.snapshot import fill
+
+                fill(instance, snapshot)
+                return instance
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
             if self._abi is not None:
@@ -92,6 +218,16 @@ class Library:
             raise
         return instance
 
+    def _for(self, policy: Policy) -> _Compiled:
+        """The code that can be held to a policy."""
+        if self._wasm is None:
+            raise LoadError(f"{self._name} was loaded as not interruptible, so no policy can be enforced on it")
+        wanted = engine(True, policy.stack)
+        found = self._compiled.get(wanted)
+        if found is None:
+            found = self._compiled[wanted] = _Compiled(wanted, self._wasm)
+        return found
+
     def _provider(
         self,
         item: tuple[str, str, tuple[str, str] | None],
@@ -106,10 +242,22 @@ class Library:
             )
         return function
 
-    def _adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
-        if not signatures:
-            return 0
-        found = self._adapters.get(signatures)
-        if found is None:
-            found = self._adapters[signatures] = self._engine.load(adapter.build(list(signatures)))
-        return found
+
+def _sections(wasm: bytes) -> dict[int, bytes]:
+    """The small sections of a module that the runtime has accepted: a few kilobytes, and some microseconds."""
+    found = {}
+    at = 8
+    while at < len(wasm):
+        number = wasm[at]
+        size = shift = 0
+        while True:
+            at += 1
+            size |= (wasm[at] & 0x7F) << shift
+            shift += 7
+            if wasm[at] < 0x80:
+                break
+        at += 1
+        if 2 <= number <= 7:
+            found[number] = wasm[at : at + size]
+        at += size
+    return found

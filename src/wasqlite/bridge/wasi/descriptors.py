@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge.record import Record
-from wasqlite.bridge.wasi.errno import EBADF, EMFILE, ENOTDIR, WasiError
+from wasqlite.bridge.wasi.errno import EBADF, EMFILE, ENOTDIR, EROFS, WasiError
 from wasqlite.bridge.wasi.layout import FILETYPE_DIRECTORY, RIGHTS_ALL
 
 FIRST_PREOPEN = 3
@@ -26,12 +26,31 @@ class Preopen(Record):
 
     host: bytes
     guest: bytes
+    writable: bool = True
+    """Whether anything below it may be changed."""
+    links: bool = True
+    """Whether hard and symbolic links may be made below it."""
+    plain: bool = False
+    """Whether only regular files and directories may be opened below it: devices can block, or act."""
 
 
 class Entry:
-    """What one descriptor of the guest stands for."""
+    """What one descriptor of the guest stands for. ``host`` is -1 where there is no descriptor of the host's."""
 
-    __slots__ = ("confined", "filetype", "flags", "host", "inheriting", "name", "path", "rights")
+    __slots__ = (
+        "confined",
+        "filetype",
+        "flags",
+        "host",
+        "inheriting",
+        "links",
+        "listing",
+        "name",
+        "path",
+        "plain",
+        "rights",
+        "writable",
+    )
 
     def __init__(
         self,
@@ -44,6 +63,9 @@ class Entry:
         inheriting: int = RIGHTS_ALL,
         name: bytes | None = None,
         path: bytes = b"",
+        writable: bool = True,
+        links: bool = True,
+        plain: bool = False,
     ) -> None:
         self.host = host
         self.filetype = filetype
@@ -53,6 +75,10 @@ class Entry:
         self.inheriting = inheriting
         self.name = name  # of a preopened directory
         self.path = path  # on the host, as it was opened: for error messages
+        self.writable = writable  # these three as in Preopen
+        self.links = links
+        self.plain = plain
+        self.listing: list[bytes] = []  # of a directory: what fd_readdir answers with, entry by entry
 
 
 class Hosts(dict[int, int]):
@@ -82,26 +108,41 @@ class Descriptors:
             for fd, preopen in preopens.items():
                 if fd < FIRST_PREOPEN:
                     raise ValueError(f"preopened directories start at descriptor {FIRST_PREOPEN}: {fd}")
-                host, name = preopen if isinstance(preopen, Preopen) else (preopen, preopen)
+                if not isinstance(preopen, Preopen):
+                    preopen = Preopen(preopen, preopen)
+                host, name = preopen.host, preopen.guest
                 # Only "/" cannot be left by any path, so only there may the kernel resolve paths on its own.
                 confined = os.path.realpath(host) != b"/"
                 descriptor = os.open(host, _OPEN_PREOPEN)
                 entry = Entry(descriptor, FILETYPE_DIRECTORY, confined=confined, name=name, path=host)
-                self._put(fd, entry)
+                entry.writable, entry.links, entry.plain = preopen.writable, preopen.links, preopen.plain
+                self.put(fd, entry)
         except BaseException:
             self.close()
             raise
 
-    def _put(self, fd: int, entry: Entry) -> None:
+    def put(self, fd: int, entry: Entry) -> None:
+        """Let ``fd`` stand for ``entry``."""
         self.entries[fd] = entry
-        self.hosts[fd] = entry.host
+        if entry.host >= 0:
+            self.hosts[fd] = entry.host
+
+    def renumber(self, fd: int, to: int) -> None:
+        """Let ``to`` stand for what ``fd`` did; both must be open, and what ``to`` stood for is closed."""
+        entry = self.entry(fd)
+        self.entry(to)
+        if fd != to:
+            self.remove(to)
+            del self.entries[fd]
+            self.hosts.pop(fd, None)
+            self.put(to, entry)
 
     def add(self, entry: Entry) -> int:
         """Give ``entry`` the lowest free descriptor."""
         fd = FIRST_PREOPEN
         while fd in self.entries:
             fd += 1
-        self._put(fd, entry)
+        self.put(fd, entry)
         return fd
 
     def check_room(self) -> None:
@@ -123,6 +164,13 @@ class Descriptors:
             raise WasiError(ENOTDIR)
         return entry
 
+    def changeable(self, fd: int) -> Entry:
+        """The same for a directory below which something is to be changed: EROFS if that is not allowed."""
+        entry = self.directory(fd)
+        if not entry.writable:
+            raise WasiError(EROFS)
+        return entry
+
     def remove(self, fd: int) -> None:
         """Close ``fd``, or EBADF."""
         entry = self.entry(fd)
@@ -131,6 +179,8 @@ class Descriptors:
         self._close(entry)
 
     def _close(self, entry: Entry) -> None:
+        if entry.host < 0:
+            return
         if entry.filetype == FILETYPE_DIRECTORY:
             os.close(entry.host)
         else:
@@ -163,7 +213,8 @@ class Descriptors:
         death.
         """
         for entry in self._drain():
-            os.close(entry.host)
+            if entry.host >= 0:
+                os.close(entry.host)
 
     def _drain(self) -> Iterable[Entry]:
         self.hosts.clear()

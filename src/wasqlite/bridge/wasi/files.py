@@ -51,6 +51,16 @@ class WasiFiles:
         """The host descriptor behind the guest's ``fd``, -1 if there is none."""
         return self._table.hosts.get(fd, -1)
 
+    @property
+    def table(self) -> Descriptors:
+        """The guest's descriptors."""
+        return self._table
+
+    def opened(self) -> dict[int, bytes]:
+        """What the guest has opened itself: descriptors, and paths on the host."""
+        entries = list(self._table.entries.items())
+        return {fd: entry.path for fd, entry in entries if entry.name is None and entry.host >= 0}
+
     def close(self) -> None:
         """Close all host descriptors. From now on every function answers EBADF."""
         self._table.close()
@@ -152,7 +162,7 @@ class WasiFiles:
         raised right after it was done: that is remembered, and the second try finds success.
         """
         try:
-            directory = self._table.directory(fd)
+            directory = self._table.changeable(fd)
             name = guest_path(self._memory, path, size)
             attempt = (fd, name)
             again = self._deleted == attempt
@@ -173,7 +183,7 @@ class WasiFiles:
     def path_create_directory(self, fd: int, path: int, size: int) -> int:
         """Make a directory."""
         try:
-            directory = self._table.directory(fd)
+            directory = self._table.changeable(fd)
             name = guest_path(self._memory, path, size).rstrip(b"/")
             with resolved(directory, name, follow=False) as (parent, last):
                 os.mkdir(last, dir_fd=parent)
@@ -184,7 +194,7 @@ class WasiFiles:
     def path_remove_directory(self, fd: int, path: int, size: int) -> int:
         """Remove an empty directory."""
         try:
-            directory = self._table.directory(fd)
+            directory = self._table.changeable(fd)
             name = guest_path(self._memory, path, size).rstrip(b"/")
             with resolved(directory, name, follow=False) as (parent, last):
                 os.rmdir(last, dir_fd=parent)
@@ -195,7 +205,7 @@ class WasiFiles:
     def path_rename(self, fd: int, path: int, size: int, new_fd: int, new_path: int, new_size: int) -> int:
         """Rename a file or directory."""
         try:
-            directory, new_directory = self._table.directory(fd), self._table.directory(new_fd)
+            directory, new_directory = self._table.changeable(fd), self._table.changeable(new_fd)
             name = guest_path(self._memory, path, size)
             new_name = guest_path(self._memory, new_path, new_size)
             with (

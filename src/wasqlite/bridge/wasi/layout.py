@@ -25,6 +25,10 @@ SUBSCRIPTION = Struct("<QB7xI4xQQH6x")
 EVENT = Struct("<QHB5xQH6x")
 """userdata, error, type, nbytes, flags"""
 
+DIRENT = Struct("<QQIB3x")
+"""next cookie, inode, length of the name that follows, filetype"""
+
+assert DIRENT.size == 24
 assert (PRESTAT.size, FDSTAT.size, FILESTAT.size, SUBSCRIPTION.size, EVENT.size) == (8, 24, 64, 48, 32)
 
 IOV_MAX = 1024
@@ -43,7 +47,12 @@ FDFLAG_NONBLOCK = 4
 FDFLAG_RSYNC = 8
 FDFLAG_SYNC = 16
 
+FST_ATIM, FST_ATIM_NOW, FST_MTIM, FST_MTIM_NOW = 1, 2, 4, 8
+"""fstflags: which times fd_filestat_set_times sets, and how"""
+
 RIGHT_FD_READ = 1 << 1
+RIGHT_FD_SEEK = 1 << 2
+RIGHT_FD_TELL = 1 << 5
 RIGHT_FD_WRITE = 1 << 6
 RIGHT_FD_ALLOCATE = 1 << 8
 RIGHT_FD_READDIR = 1 << 14
@@ -53,16 +62,18 @@ RIGHTS_READING = RIGHT_FD_READ | RIGHT_FD_READDIR
 RIGHTS_WRITING = RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE
 
 FILETYPE_UNKNOWN = 0
+FILETYPE_CHARACTER = 2
 FILETYPE_DIRECTORY = 3
 FILETYPE_REGULAR = 4
+FILETYPE_SYMLINK = 7
 
 _TYPES = {
     stat.S_IFBLK: 1,
-    stat.S_IFCHR: 2,
+    stat.S_IFCHR: FILETYPE_CHARACTER,
     stat.S_IFDIR: FILETYPE_DIRECTORY,
     stat.S_IFREG: FILETYPE_REGULAR,
     stat.S_IFSOCK: 6,
-    stat.S_IFLNK: 7,
+    stat.S_IFLNK: FILETYPE_SYMLINK,
 }
 FILETYPES = bytes(_TYPES.get(kind << 12, FILETYPE_UNKNOWN) for kind in range(16))
 """Indexed by ``st_mode >> 12``."""

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.descriptors import Entry
-from wasqlite.bridge.wasi.errno import EINVAL, ENAMETOOLONG, ENOTCAPABLE, WasiError
+from wasqlite.bridge.wasi.errno import EACCES, EINVAL, ENAMETOOLONG, ENOTCAPABLE, EROFS, WasiError
 from wasqlite.bridge.wasi.layout import (
     FDFLAG_APPEND,
     FDFLAG_DSYNC,
     FDFLAG_NONBLOCK,
     FDFLAG_RSYNC,
     FDFLAG_SYNC,
+    FILETYPE_DIRECTORY,
+    FILETYPE_REGULAR,
     FILETYPES,
     OFLAG_CREAT,
     OFLAG_DIRECTORY,
@@ -43,6 +45,9 @@ FDFLAGS = {
     FDFLAG_RSYNC: getattr(os, "O_RSYNC", getattr(os, "O_SYNC", 0)),
     FDFLAG_SYNC: getattr(os, "O_SYNC", 0),
 }
+_CHANGING = OFLAG_CREAT | OFLAG_TRUNC
+_UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+"""So that opening a FIFO neither blocks nor a terminal becomes ours; for regular files it means nothing."""
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -72,6 +77,8 @@ def open_path(
     """Open ``path`` below ``directory``. Errors: OSError, WasiError."""
     if oflags & ~0xF or fdflags & ~0x1F:
         raise WasiError(EINVAL)
+    if not directory.writable and (oflags & _CHANGING or rights & RIGHTS_WRITING):
+        raise WasiError(EROFS)
     flags = _access(oflags, rights, directory.inheriting)
     for table, bits in ((_OFLAGS, oflags), (FDFLAGS, fdflags)):
         for bit, flag in table.items():
@@ -79,6 +86,8 @@ def open_path(
                 flags |= flag
     if directory.confined or not follow:
         flags |= _NOFOLLOW
+    if directory.plain:
+        flags |= _UNBLOCKED
     # An exclusive creation never follows a link, so resolving must not do it either.
     follow = follow and not oflags & OFLAG_EXCL
     with resolved(directory, path, follow) as (parent, name):
@@ -86,16 +95,22 @@ def open_path(
         host = _open(parent, name, flags, chosen[0] if chosen else DEFAULT_MODE)
     try:
         status = os.fstat(host)
+        filetype = FILETYPES[status.st_mode >> 12]
+        if directory.plain and filetype not in (FILETYPE_REGULAR, FILETYPE_DIRECTORY):
+            raise WasiError(EACCES)
         if chosen:
             _adopt(host, status, *chosen)
         return Entry(
             host,
-            FILETYPES[status.st_mode >> 12],
+            filetype,
             confined=directory.confined,
             flags=fdflags,
             rights=rights & directory.inheriting,
             inheriting=inheriting & directory.inheriting,
             path=directory.path.rstrip(b"/") + b"/" + path,
+            writable=directory.writable,
+            links=directory.links,
+            plain=directory.plain,
         )
     except BaseException:
         os.close(host)

@@ -1,0 +1,121 @@
+"""What a guest is allowed: the whole security surface of an instance, in one frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
+
+from wasqlite.bridge.engine import MAX_WASM_STACK
+
+MEMORY = 256 << 20
+TABLE = 100_000
+MOST_MEMORY = 1 << 32
+LEAST_STACK, MOST_STACK = 64 << 10, 4 << 20
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of the host that a guest may use, with all that is below it.
+
+    The guest cannot leave it, by ``..`` nor by links; only regular files and directories can be opened. Without
+    ``writable`` nothing in it can be changed. ``links`` allows to make hard and symbolic links too; symbolic ones are
+    relative and do not go up, so that no other program that follows them is led astray.
+    """
+
+    path: Path
+    writable: bool = False
+    links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SteppingClock:
+    """A clock that is the same in each run: it begins at ``start`` and moves by ``step`` when it is looked at.
+
+    Both in ns. Sleeping moves it by the time asked for, and takes none.
+    """
+
+    start: int = 0
+    step: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or self.step < 0:
+            raise ValueError(f"a clock begins at zero or later, and does not go back: {self}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """What one instance may use. The default grants nothing beyond memory and computing."""
+
+    memory: int | None = MEMORY
+    """Bytes of linear memory at most: beyond, ``malloc`` returns NULL. None: all that 32 bits address."""
+    table: int = TABLE
+    """Entries of each function table at most; a callback takes one, and each takes some bytes of the host's."""
+    stack: int = MAX_WASM_STACK
+    """Bytes of native stack that the guest may use before it traps. The stack of a thread that calls it must be larger,
+    for nothing else stops a recursion. (C's own stack, of what has an address, has the size that it was built with.)"""
+    deadline: float | None = None
+    """Seconds that an outermost call may take, host functions included, before it is stopped (``DeadlineExceeded``).
+    None: as long as it likes; ``interrupt()`` and Ctrl-C always work."""
+    rollback: bool = False
+    """What a trap leaves behind. False: an instance that takes no more calls. True: what it was at the last snapshot,
+    if there is one; the exception says why all the same."""
+
+    files: Mapping[str, Directory | Path] = field(default_factory=dict, hash=False)
+    """The directories that the guest finds, by the names that it finds them under. A mere path is read-only."""
+    arguments: Sequence[str] = ()
+    """``argv``, with the program's name first."""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The environment variables."""
+    stdin: IO[Any] | bytes | Literal["discard"] | None = None
+    """What standard input reads: bytes, or a stream, binary or text. ``"discard"``: nothing. None: it is closed."""
+    stdout: IO[Any] | Literal["discard"] | None = None
+    """Where standard output goes: a stream, binary or text. ``"discard"``: nowhere. None: it is closed."""
+    stderr: IO[Any] | Literal["discard"] | None = None
+    """The same for standard error."""
+    clock: SteppingClock | Literal["real"] | None = None
+    """``"real"``: the time, and sleeping. None: the guest is told that it may not know."""
+    random: int | Literal["real"] | None = None
+    """``"real"``: the operating system's randomness. A number: a sequence that is the same in each run. None: none."""
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and not 0 <= self.memory <= MOST_MEMORY:
+            raise ValueError(f"memory must be a number of bytes up to 4 GiB, or None: {self.memory}")
+        if not 0 <= self.table < 1 << 32:
+            raise ValueError(f"table must be a number of entries: {self.table}")
+        if not LEAST_STACK <= self.stack <= MOST_STACK:
+            raise ValueError(f"stack must be a number of bytes from {LEAST_STACK} to {MOST_STACK}: {self.stack}")
+        if self.deadline is not None and not self.deadline > 0:
+            raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline}")
+        for name in ("stdin", "stdout", "stderr"):
+            stream = getattr(self, name)
+            if isinstance(stream, str) and stream != "discard":
+                raise ValueError(f'{name} must be a stream, "discard" or None: {stream!r}')
+        if self.clock is not None and self.clock != "real" and not isinstance(self.clock, SteppingClock):
+            raise ValueError(f'clock must be "real", a SteppingClock or None: {self.clock!r}')
+        if isinstance(self.random, str) and self.random != "real":
+            raise ValueError(f'random must be "real", a number or None: {self.random!r}')
+        if isinstance(self.arguments, str):
+            raise ValueError(f"arguments must be a sequence of strings, and not one string: {self.arguments!r}")
+        texts = [*self.arguments, *self.environment, *self.environment.values(), *self.files]
+        if any("\0" in text for text in texts) or any("=" in name or not name for name in self.environment):
+            raise ValueError("a NUL in an argument, variable or name, or a variable's name with =")
+        # Copies, so that nobody changes them afterwards.
+        object.__setattr__(self, "arguments", tuple(self.arguments))
+        object.__setattr__(self, "environment", dict(self.environment))
+        object.__setattr__(self, "files", dict(self.files))
+
+    @property
+    def directories(self) -> list[tuple[str, Directory]]:
+        """``files``, with a ``Directory`` for each name."""
+        return [
+            (name, found if isinstance(found, Directory) else Directory(found)) for name, found in self.files.items()
+        ]
+
+    @property
+    def variables(self) -> list[tuple[str, str]]:
+        """``environment``, as pairs."""
+        return list(self.environment.items())

@@ -1,0 +1,323 @@
+"""What a policy limits, and that a guest can be stopped: memory, tables, stack, deadlines, interrupts, signals."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from wasqlite.bridge import (
+    BridgeError,
+    DeadlineExceeded,
+    HostFunction,
+    InstancePoisoned,
+    Interrupted,
+    Library,
+    LinkError,
+    LoadError,
+    Policy,
+    Trap,
+)
+
+WAT = """
+(module
+  (import "host" "call" (func $call (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (table $table (export "table") 1 funcref)
+  (global $sp (export "__stack_pointer") (mut i32) (i32.const 60000))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "call") (param i32) (result i32) (call $call (local.get 0)))
+  (func (export "calls") (param i32)
+    (loop $again (drop (call $call (local.get 0))) (br $again)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "grow_table") (param i32) (result i32) (table.grow $table (ref.null func) (local.get 0)))
+  (func $recurse (export "recurse") (param i32) (result i32)
+    (if (result i32) (local.get 0)
+      (then (i32.add (call $recurse (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+      (else (i32.const 0))))
+  (func (export "spin")
+    (global.set $sp (i32.sub (global.get $sp) (i32.const 64)))
+    (loop $again (br $again))))
+"""
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library.from_wat(WAT)
+
+
+def calling(call, **options):
+    return [lambda memory: [HostFunction("host", "call", "i", "i", call, **options)]]
+
+
+def open_with(library, policy=None, call=lambda n: n, **options):
+    return library.open(policy or Policy(), hosts=calling(call, **options))
+
+
+def running(instance):
+    while not instance.state.depth:
+        time.sleep(0.001)
+
+
+def test_a_policy_is_a_frozen_value():
+    assert Policy(memory=1 << 20) == Policy(memory=1 << 20) != Policy()
+    assert hash(Policy()) == hash(Policy())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Policy().deadline = 3.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"memory": -1}, {"memory": (1 << 32) + 1}, {"table": -1}, {"stack": 10}, {"deadline": 0}, {"deadline": -1}],
+)
+def test_a_policy_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Policy(**wrong)
+
+
+def test_memory_is_limited(library):
+    with open_with(library, Policy(memory=1 << 20)) as instance:
+        grow = instance.function("grow")
+        assert grow(15) == 1
+        assert grow(1) == 0xFFFF_FFFF
+        assert instance.function("add")(1, 2) == 3
+
+
+def test_a_module_that_needs_more_than_its_policy_gives_is_not_opened(library):
+    with pytest.raises(LinkError, match="memory"):
+        open_with(library, Policy(memory=100))
+
+
+def test_tables_are_limited(library):
+    with open_with(library, Policy(table=10)) as instance:
+        grow = instance.function("grow_table")
+        assert grow(9) == 1
+        assert grow(1) == 0xFFFF_FFFF
+
+
+def test_the_stack_is_limited(library):
+    depth = 1000
+    while True:
+        with open_with(library, Policy(stack=256 << 10)) as small:
+            try:
+                assert small.function("recurse")(depth) == depth
+            except Trap as trap:
+                assert "stack" in str(trap)
+                break
+        depth *= 2
+    with open_with(library, Policy(stack=2 << 20)) as large:
+        assert large.function("recurse")(depth) == depth
+
+
+def test_a_deadline_stops_an_endless_loop(library):
+    with open_with(library, Policy(deadline=0.1)) as instance, open_with(library) as other:
+        with pytest.raises(DeadlineExceeded, match=r"text: a call took longer than its deadline of 0\.1 s"):
+            instance.function("spin")()
+        assert instance.stack_pointer() == 60000
+        with pytest.raises(InstancePoisoned, match="DeadlineExceeded"):
+            instance.function("add")(1, 2)
+        assert other.function("add")(1, 2) == 3
+
+
+def test_a_deadline_is_for_each_call_and_not_for_all(library):
+    with open_with(library, Policy(deadline=0.3)) as instance:
+        add, until = instance.function("add"), time.monotonic() + 0.7
+        while time.monotonic() < until:
+            assert add(1, 2) == 3
+
+
+def test_a_deadline_counts_what_host_functions_take(library):
+    slow = open_with(library, Policy(deadline=0.1), lambda n: time.sleep(0.02) or n)
+    with slow as instance, pytest.raises(DeadlineExceeded):
+        instance.function("calls")(1)
+
+
+def test_a_callback_s_own_calls_share_its_deadline(library):
+    with open_with(library, Policy(deadline=0.2), lambda n: add(n, 1), reentrant=True) as instance:
+        add = instance.function("add")
+        with pytest.raises(DeadlineExceeded):
+            instance.function("calls")(1)
+
+
+def test_a_nested_call_is_stopped_and_so_is_the_outer_one(library):
+    seen = []
+
+    def call(n):
+        try:
+            spin()
+        except DeadlineExceeded as error:
+            seen.append(error)
+        return n
+
+    with open_with(library, Policy(deadline=0.1), call, reentrant=True, on_error=0) as instance:
+        spin = instance.function("spin")
+        with pytest.raises(DeadlineExceeded):
+            instance.function("calls")(1)
+    assert len(seen) == 1
+
+
+def test_interrupt_from_another_thread(library):
+    with open_with(library) as instance, open_with(library) as other:
+        outcomes = []
+
+        def work():
+            try:
+                instance.function("spin")()
+            except Interrupted as error:
+                outcomes.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        running(instance)
+        assert other.function("add")(1, 2) == 3
+        instance.interrupt()
+        thread.join(20)
+        assert [type(error) for error in outcomes] == [Interrupted]
+        with pytest.raises(InstancePoisoned):
+            instance.function("add")
+        assert other.function("add")(1, 2) == 3
+
+
+def test_interrupting_what_does_nothing_does_nothing(library):
+    with open_with(library) as instance:
+        instance.interrupt()
+        assert instance.function("add")(1, 2) == 3
+
+
+def test_an_interrupt_is_for_the_call_that_was_under_way(library):
+    with open_with(library, call=lambda n: instance.interrupt() or n) as instance:
+        assert instance.function("call")(5) == 5  # it ends before it looks again
+        assert instance.function("add")(1, 2) == 3
+        with pytest.raises(Interrupted):
+            instance.function("calls")(5)
+
+
+def test_interrupts_hit_one_instance_of_many(library):
+    instances = [open_with(library) for _ in range(6)]
+    outcomes = {}
+
+    def work(number):
+        try:
+            instances[number].function("spin")()
+        except Interrupted:
+            outcomes[number] = True
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for number, instance in enumerate(instances):
+        running(instance)
+        assert outcomes == dict.fromkeys(range(number), True)
+        instance.interrupt()
+        threads[number].join(20)
+    assert len(outcomes) == 6
+    for instance in instances:
+        instance.close()
+
+
+def test_without_a_policy_there_is_no_interrupt(library):
+    with library.open(hosts=calling(lambda n: n)) as instance:
+        with pytest.raises(BridgeError, match="without a policy"):
+            instance.interrupt()
+        assert instance.function("recurse")(1000) == 1000
+    fast = Library.from_wat(WAT, interruptible=False)
+    with fast.open(hosts=calling(lambda n: n)) as instance:
+        assert instance.function("recurse")(1000) == 1000
+    with pytest.raises(LoadError, match="not interruptible"):
+        open_with(fast)
+
+
+def test_a_start_function_is_limited_too():
+    endless = Library.from_wat("(module (func $start (loop $again (br $again))) (start $start))")
+    with pytest.raises(DeadlineExceeded):
+        endless.open(Policy(deadline=0.1))
+
+
+def test_a_prepared_call_is_limited_too(library):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        spin = instance.prepare("spin")
+        with pytest.raises(DeadlineExceeded):
+            spin()
+
+
+def test_calls_that_would_hold_the_gil_can_be_stopped(library):
+    with open_with(library, Policy(deadline=0.1)) as instance, pytest.raises(DeadlineExceeded):
+        instance.function("spin", hold_gil=True)()
+
+
+ALONE = f"""
+import os, signal, sys, threading, time
+from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded
+instance = Library.from_wat('''{WAT}''').open(
+    Policy(deadline=float(sys.argv[1]) if len(sys.argv) > 1 else None),
+    hosts=[lambda memory: [HostFunction("host", "call", "i", "i", lambda n: n)]])
+def later(seconds, act):
+    threading.Thread(target=lambda: (time.sleep(seconds), act()), daemon=True).start()
+"""
+
+
+def alone(program, *arguments):
+    command = [sys.executable, "-X", "faulthandler", "-c", ALONE + program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_stops_a_long_loop_in_c():
+    result = alone("""
+later(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+try: instance.function("spin")()
+except KeyboardInterrupt: print("interrupted", type(instance.dead).__name__)
+""")
+    assert (result.stdout, result.stderr) == ("interrupted InstancePoisoned\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_that_returns_disturbs_nobody():
+    result = alone(
+        """
+seen = []
+signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+try: instance.function("spin")()
+except DeadlineExceeded: print("deadline", len(seen) > 2)
+""",
+        "0.5",
+    )
+    assert (result.stdout, result.stderr) == ("deadline True\n", "")
+
+
+def test_a_guest_that_a_daemon_thread_runs_does_not_harm_the_interpreter_s_exit():
+    result = alone("""
+threading.Thread(target=lambda: instance.function("spin")(), daemon=True).start()
+while not instance.state.depth: time.sleep(0.01)
+print("exits")
+""")
+    assert result.stdout == "exits\n"
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_its_own_deadlines(library):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        with pytest.raises(DeadlineExceeded):
+            instance.function("spin")()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.alarm(60)
+                with open_with(library, Policy(deadline=0.1)) as own:
+                    try:
+                        own.function("spin")()
+                    except DeadlineExceeded:
+                        code = 7
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
