@@ -72,7 +72,7 @@ def apt_source(package: str, directory: Path) -> Path:
     (directory / "sources.list.d" / "source.sources").write_text(_source_entries(_SYSTEM))
     _apt_get(directory, "update")
     # apt checks the signature of the index, and every file's SHA-256 against the index.
-    _apt_get(directory, "source", "--download-only", package)
+    _apt_get(directory, "source", "--download-only", "--tar-only", package)
     name = package.partition("=")[0]
     tarballs = [path for path in directory.glob(f"{name}_*.orig.tar.*") if path.suffix != ".asc"]
     if len(tarballs) != 1:

@@ -22,6 +22,8 @@ REGISTRIES = ("pypi", "npm", "debian")
 KEYS = (*REGISTRIES, "sha256", "folder", "files")
 # A folder with archives that were downloaded before.
 ARCHIVES = "WASQLITE_ARCHIVES"
+# Against archives that claim nonsense; what is in them is pinned by their digest.
+LARGEST = 256 << 20
 _MANIFEST = "wasqlite-source.json"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -113,18 +115,25 @@ def _download(source: Source, directory: Path) -> Path:
 
 
 def _unpack(name: str, source: Source, archive: Path, directory: Path) -> None:
+    seen: set[str] = set()
+
     def relative(member: str) -> str | None:
         """A member's name below the wanted folder; the archive's one top folder is left out."""
         below = member.removeprefix("./").partition("/")[2]
+        seen.add(below.rpartition("/")[0])
         if source.folder and not below.startswith(f"{source.folder}/"):
             return None
         below = below.removeprefix(f"{source.folder}/") if source.folder else below
         return below if any(fnmatchcase(below, pattern) for pattern in source.files) else None
 
-    files = {relative(member): data for member, data in read_archive(archive, lambda m: bool(relative(m))).items()}
+    files = {
+        relative(member): data for member, data in read_archive(archive, lambda m: bool(relative(m)), LARGEST).items()
+    }
     if not files:
         where = f" below {source.folder}" if source.folder else ""
-        raise BuildError(f"fetch.{name}: {archive.name} has no files{where} that fit {', '.join(source.files)}")
+        folders = ", ".join(sorted(folder for folder in seen if folder and folder.count("/") < 2))
+        wanted = f"no files{where} that fit {', '.join(source.files)}"
+        raise BuildError(f"fetch.{name}: {archive.name} has {wanted}; its folders are: {folders}")
     for path, data in files.items():
         assert path is not None
         write_atomically(directory / path, data)

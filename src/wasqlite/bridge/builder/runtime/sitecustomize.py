@@ -49,6 +49,9 @@ def metadata(directory: str, config_settings: Any = None, *_: Any) -> str:
 
 
 # What pip's helper process is told by its parent: "module" or "module:attribute.path".
-_module, _, _attributes = os.environ.get("_PYPROJECT_HOOKS_BUILD_BACKEND", "").partition(":")
+_module, _colon, _attributes = os.environ.get("_PYPROJECT_HOOKS_BUILD_BACKEND", "").partition(":")
 if _module and "WASQLITE_METADATA" in os.environ:
+    # A backend that the package brings along would come first.
+    for _name in [name for name in os.environ if name.startswith("_PYPROJECT_HOOKS_BACKEND_PATH")]:
+        del os.environ[_name]
     sys.meta_path.insert(0, Backend(_module, [name for name in _attributes.split(".") if name]))
