@@ -140,7 +140,7 @@ static int grow(uint32_t size) {
   if (!last) {
     /* The first block begins 4 bytes before a multiple of 8, so that payloads are aligned. */
     uintptr_t start = (((uintptr_t)&__heap_base + WORD + 7) & ~(uintptr_t)7) - WORD;
-    uintptr_t end = held * PAGE - 2 * WORD; /* the last word, 4 bytes before a multiple of 8 as well */
+    uintptr_t end = held * PAGE - WORD; /* the last word, 4 bytes before a multiple of 8 as well */
     if (end < start + SMALLEST) end = start;
     last = (block *)end;
     last->word = 0;
@@ -163,11 +163,11 @@ static int grow(uint32_t size) {
   }
   block *b = last;
   uint32_t flags = b->word & FREE_BEFORE;
-  if ((uint32_t)(uintptr_t)b + 2 * WORD != (uint32_t)(old * PAGE)) { /* somebody else took memory in between */
+  if ((uint32_t)(uintptr_t)b + WORD != (uint32_t)(old * PAGE)) { /* somebody else took memory in between */
     b = (block *)(uintptr_t)(old * PAGE + WORD);
     flags = 0;
   }
-  last = (block *)(uintptr_t)((old + more) * PAGE - 2 * WORD);
+  last = (block *)(uintptr_t)((old + more) * PAGE - WORD);
   last->word = 0;
   b->word = (uint32_t)((uintptr_t)last - (uintptr_t)b) | flags;
   release(b);
@@ -216,6 +216,10 @@ void *realloc(void *p, size_t n) {
     return NULL;
   }
   block *next = behind(b);
+  if (size > held && (next == last || (next->word & FREE && behind(next) == last)) && held + size_of(next) < size) {
+    grow(size - held); /* what is at the end need not be moved */
+    next = behind(b);
+  }
   if (size > held && next->word & FREE && held + size_of(next) >= size) {
     take_out(next);
     b->word += size_of(next);
