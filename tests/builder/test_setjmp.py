@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wasqlite.bridge import BridgeError, HostFunction, Library
+from wasqlite.bridge import BridgeError, HostFunction, Library, Policy
 from wasqlite.bridge.builder import BuildError
 
 TYPE_CHECKING = False
@@ -150,3 +150,12 @@ def test_without_the_feature_the_compiler_says_what_is_missing(
     with pytest.raises(BuildError, match=r"compiling jump\.c failed"):
         project.build()
     assert "Setjmp/longjmp support requires" in capfd.readouterr().err
+
+
+def test_a_module_with_jumps_can_be_limited_and_snapshotted(library: Library) -> None:
+    with library.open(Policy(deadline=60.0), hosts=visitor(lambda n: n)) as guest:
+        assert guest.lib.jump(3, 7) == 4007
+        snapshot = guest.snapshot()
+        assert guest.lib.retries(10) == 11
+        guest.restore(snapshot)
+        assert guest.lib.nested(1) == 1

@@ -117,7 +117,7 @@ def _names(names: Sequence[str | None], count: int) -> list[str]:
         name = (names[position] if position < len(names) else None) or f"a{position}"
         if keyword.iskeyword(name) or not name.isidentifier():
             name += "_"
-        while name in found or name.startswith("_"):
+        while name in found or name in ("len", "BaseException") or name.startswith("_"):  # the template uses them
             name = name.lstrip("_") + "_" if name.startswith("_") else name + "_"
         found.append(name)
     return found
