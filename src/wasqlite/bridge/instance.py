@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from wasqlite.bridge.policy import Policy
 
 _NEVER = 1 << 62
+_MOST_TABLES = 8
 
 
 class Instance:
@@ -99,7 +100,8 @@ class Instance:
         from wasqlite.bridge.interruption import Interruption  # what only some programs need
 
         memory = -1 if policy.memory is None else policy.memory
-        engine.api.store_limiter(store, memory, policy.table, -1, -1, -1)
+        # Two instances and memories: the guest's and the adapter's.
+        engine.api.store_limiter(store, memory, policy.table, 2, _MOST_TABLES, 2)
         self.interruption = Interruption(
             engine, self.name, store, self._context, self.state, self.parked, unused, policy.deadline
         )
