@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import pytest
 
 from wasqlite.bridge import cache
 
-BUILD = Path(__file__).resolve().parents[1] / "build"
 EXPORT = re.compile(r"^EXPORT\b.*?(\w+)\(", re.MULTILINE)
 PRELUDE = '#define EXPORT __attribute__((visibility("default"), used))\n'
 FLAGS = (
@@ -59,12 +57,9 @@ def compiled(source: str) -> Path:
 
 
 def _compile(source: str) -> bytes:
-    sys.path.append(str(BUILD))
-    try:
-        from report import BuildError
-        from toolchain import find_toolchain
-    finally:
-        sys.path.remove(str(BUILD))
+    from wasqlite.bridge.builder.report import BuildError
+    from wasqlite.bridge.builder.toolchain import find_toolchain
+
     try:
         toolchain = find_toolchain()
     except BuildError as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-    from wasqlite import backup, blob
+    from wasqlite import backup, blob, snapshots
     from wasqlite.capi.statement import Statement
 
     _CursorT = TypeVar("_CursorT", bound=Cursor)
@@ -313,6 +313,28 @@ class Connection:
         content = data_of(data)
         encoded = arguments.c_string("deserialize", "'name'", name)
         deserialize(self._check(), content, encoded)
+
+    def snapshot(self) -> snapshots.Snapshot[Self]:
+        """The connection's present state, with everything in its databases, which must be in memory.
+
+        NotSupportedError if there can be none. See docs/snapshots.md.
+        """
+        from wasqlite import snapshots
+
+        return snapshots.take(self, self._check())
+
+    def restore(self, snapshot: snapshots.Snapshot[Any], /) -> None:
+        """Make the connection what another, or this one, was when the snapshot was taken.
+
+        What it was connected to is closed; an open transaction there is lost.
+        """
+        from wasqlite import snapshots
+
+        snapshots.restore(self, snapshot, self._check())
+
+    def clone(self) -> Self:
+        """Another connection in the same state, with databases of its own: ``snapshot().connect()``."""
+        return self.snapshot().connect()
 
     # -- transactions ------------------------------------------------------------------------------------------
 

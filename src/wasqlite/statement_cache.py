@@ -78,12 +78,13 @@ def _describe(names: list[str]) -> Columns | None:
 class StatementCache:
     """``get(sql)`` compiles at most once while the text stays among the ``size`` last used ones; 0 keeps nothing."""
 
-    __slots__ = ("_compile", "get")
+    __slots__ = ("_compile", "detect_types", "get", "size")
 
     def __init__(self, database: Database, size: int, detect_types: int = 0) -> None:
         def compile_sql(sql: str) -> Query:
             return compile_query(database, sql, detect_types)
 
+        self.size, self.detect_types = size, detect_types
         self._compile = compile_sql
         # The C implementation: a hit costs 50 ns. It must not know the connection, or both would live until a gc run.
         self.get: Callable[[str], Query] = lru_cache(maxsize=size)(compile_sql)

@@ -51,6 +51,7 @@ NOT_LOADED = {
     "wasmtime",
     # Of our own: what only some programs need.
     "wasqlite.blob",
+    "wasqlite.bridge.cdef",
     "wasqlite.bridge.mapping",
     "wasqlite.bridge.selftest",
     "wasqlite.bulk",

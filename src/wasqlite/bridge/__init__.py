@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from wasqlite.bridge.arena import Arena
 from wasqlite.bridge.errors import (
+    ArgumentRangeError,
+    ArgumentTypeError,
     BridgeError,
+    CallbackClosed,
     DeadlineExceeded,
+    DeclarationError,
     Exited,
     ForkedInstance,
     InstanceClosed,
@@ -17,21 +21,37 @@ from wasqlite.bridge.errors import (
     LinkError,
     LoadError,
     MemoryAccessError,
+    PointerError,
     ReentryError,
+    SnapshotError,
     Trap,
+    UndeclaredName,
     UnusableInstance,
 )
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
 from wasqlite.bridge.library import Library
 from wasqlite.bridge.memory import Memory
+from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wasqlite.bridge.cdef.callback import Callback
+    from wasqlite.bridge.cdef.handle import Handle
+    from wasqlite.bridge.cdef.pointer import Pointer
     from wasqlite.bridge.policy import Directory, Policy, SteppingClock
+    from wasqlite.bridge.snapshot import Snapshot
 
 # What the driver does not use is loaded when it is asked for.
-_LAZY = dict.fromkeys(("Directory", "Policy", "SteppingClock"), "wasqlite.bridge.policy")
+_LAZY = {
+    "Callback": "wasqlite.bridge.cdef.callback",
+    "Directory": "wasqlite.bridge.policy",
+    "Handle": "wasqlite.bridge.cdef.handle",
+    "Pointer": "wasqlite.bridge.cdef.pointer",
+    "Policy": "wasqlite.bridge.policy",
+    "Snapshot": "wasqlite.bridge.snapshot",
+    "SteppingClock": "wasqlite.bridge.policy",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -49,11 +69,17 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Arena",
+    "ArgumentRangeError",
+    "ArgumentTypeError",
     "BridgeError",
+    "Callback",
+    "CallbackClosed",
     "DeadlineExceeded",
+    "DeclarationError",
     "Directory",
     "Exited",
     "ForkedInstance",
+    "Handle",
     "HostFunction",
     "Instance",
     "InstanceClosed",
@@ -64,9 +90,15 @@ __all__ = [
     "LoadError",
     "Memory",
     "MemoryAccessError",
+    "Pointer",
+    "PointerError",
     "Policy",
     "ReentryError",
+    "Snapshot",
+    "SnapshotError",
+    "State",
     "SteppingClock",
     "Trap",
+    "UndeclaredName",
     "UnusableInstance",
 ]

@@ -29,6 +29,8 @@ TESTED = "50.0.1"
 OLDEST = 48
 
 FUNC, GLOBAL, TABLE, MEMORY = 0, 1, 2, 3
+FUNCREF = 5
+"""A value's kind, of which the numbers are those of LETTERS otherwise."""
 # wasm_valkind_t, as the letters that signatures are written in.
 LETTERS = {0: "i", 1: "I", 2: "f", 3: "F"}
 
@@ -171,6 +173,10 @@ class Api:
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
         self.memory_data = bind("wasmtime_memory_data", p, p, p)
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
+        self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
+        self.func_type = bind("wasmtime_func_type", p, p, p)
+        self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
+        self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
         self.global_set = bind("wasmtime_global_set", p, p, p, POINTER(Value))
 
@@ -286,6 +292,33 @@ class Api:
         if not self.instance_export_get(context, instance, encoded, len(encoded), byref(extern)):
             return None
         return extern if extern.kind == kind else None
+
+    def function_at(self, context: int, table: Extern, index: int) -> Extern | None:
+        """The function in a table's slot; None if there is no such slot, or nothing in it."""
+        value = Value()
+        if not self.table_get(context, table.address, index, byref(value)) or value.kind != FUNCREF or not value.bits:
+            return None
+        extern = Extern(kind=FUNC)
+        extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
+        return extern
+
+    def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
+        """Append a function to a table: its index, None if the table cannot grow."""
+        value = Value(kind=FUNCREF, bits=function.handle[0])
+        value.rest[0] = function.handle[1]
+        index = c_uint64()
+        error = self.table_grow(context, table.address, 1, byref(value), byref(index))
+        if error:
+            self.error_delete(error)
+            return None
+        return index.value
+
+    def function_signature(self, context: int, function: Extern) -> tuple[str, str]:
+        """The type of any function, as letters."""
+        functype = self.func_type(context, function.address)
+        found = self.signature(functype)
+        self.functype_delete(functype)
+        return found
 
     def wat(self, text: str) -> bytes:
         """WebAssembly text to binary."""

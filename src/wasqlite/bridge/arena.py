@@ -17,10 +17,11 @@ class Arena:
     The module must export ``malloc`` and ``free``. Out of guest memory is ``MemoryError``.
     """
 
-    __slots__ = ("_addresses", "_instance")
+    __slots__ = ("_addresses", "_generation", "_instance")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self._generation = instance.generation
         self._addresses: list[int] = []
 
     def __enter__(self) -> Arena:
@@ -29,8 +30,8 @@ class Arena:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._instance.dead is not None:
-            return  # the heap is gone, or must not be entered any more
+        if self._instance.dead is not None or self._instance.generation != self._generation:
+            return  # the heap is gone, must not be entered any more, or knows nothing of these
         free = self._instance.function("free", hold_gil=True)
         while self._addresses:
             free(self._addresses.pop())

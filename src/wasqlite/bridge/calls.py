@@ -123,7 +123,8 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
     def unprepared() -> None:
         if instance.state.dead is not None:
             instance.refuse()
-        raise BridgeError(f"{name}: a prepared call is an outermost call; from inside a callback use function()")
+        if instance.state.depth:
+            raise BridgeError(f"{name}: a prepared call is an outermost call; from inside a callback use function()")
 
     namespace: dict[str, Any] = {
         "state": instance.state,

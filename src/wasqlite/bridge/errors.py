@@ -39,8 +39,36 @@ class MemoryAccessError(BridgeError):
     """An address and length that do not lie inside the guest's linear memory."""
 
 
+class PointerError(MemoryAccessError):
+    """A pointer that must not be used this way: NULL, freed, out of bounds, of another instance, restored over."""
+
+
+class DeclarationError(BridgeError):
+    """A C type or a name that the library does not declare, or that cannot be used here."""
+
+
+class UndeclaredName(DeclarationError, AttributeError):
+    """An attribute that is no function, variable, constant or field that the library declares."""
+
+
+class ArgumentTypeError(BridgeError, TypeError):
+    """A Python value of a type that the C type does not take."""
+
+
+class ArgumentRangeError(BridgeError, OverflowError):
+    """A number that the C type cannot hold."""
+
+
+class CallbackClosed(BridgeError):
+    """C code called a callback that was closed."""
+
+
 class ReentryError(BridgeError):
     """A call into an instance that is in the middle of another one, from a place where that is not sound."""
+
+
+class SnapshotError(BridgeError):
+    """A snapshot that cannot be taken or restored, because something of the instance is beyond its memory."""
 
 
 class UnusableInstance(BridgeError):

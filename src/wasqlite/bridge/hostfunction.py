@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wasqlite.bridge.adapter import UNSERVED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -33,7 +35,9 @@ class HostFunction:
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
-    __slots__ = ("bare", "call", "module", "name", "on_error", "params", "reentrant", "result", "retry", "serve")
+    __slots__ = (
+        "bare", "call", "fallback", "module", "name", "on_error", "params", "reentrant", "result", "retry", "serve"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,3 +64,10 @@ class HostFunction:
         self.reentrant = reentrant or bare
         self.bare = bare
         self.serve = serve
+        self.fallback: list[int | float] = [self.failure()]
+
+    def failure(self) -> int | float:
+        """What stands in the frame's first slot when ``call`` has raised. It is kept in ``fallback``."""
+        if self.on_error is None:
+            return UNSERVED
+        return 0 if self.result in ("I", "f", "F") else self.on_error

@@ -26,14 +26,23 @@ from wasqlite.bridge.trampoline import Trampoline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any
 
     from wasqlite.bridge._wasmtime import Api
+    from wasqlite.bridge.adapter import Signature
+    from wasqlite.bridge.cdef.buffers import Borrowed
+    from wasqlite.bridge.cdef.callback import Callback
+    from wasqlite.bridge.cdef.handle import Handle
+    from wasqlite.bridge.cdef.lib import Lib
+    from wasqlite.bridge.cdef.pointer import Pointer
+    from wasqlite.bridge.cdef.typed import Stats, Typed
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.interruption import Interruption
+    from wasqlite.bridge.library import Host, Library
     from wasqlite.bridge.memory import Memory
     from wasqlite.bridge.policy import Policy
+    from wasqlite.bridge.snapshot import Held, Snapshot
 
 _NEVER = 1 << 62
 _MOST_TABLES = 8
@@ -45,6 +54,15 @@ class Instance:
     Calls from several threads take turns (one lock); a function that is called while another thread is inside waits
     without the GIL. Exceptions that host functions raise come out of the call that led to them.
     """
+
+    library: Library
+    adapter: Callable[[tuple[Signature, ...]], int]
+    """Compiles, or finds, the adapter for host functions of these signatures."""
+    lib: Lib
+    """The functions, variables and constants that the library declares."""
+    _typed: Typed | None = None
+    generation = 0
+    """How often a snapshot was restored: what points into the memory of before is no longer good."""
 
     def __init__(
         self,
@@ -63,16 +81,24 @@ class Instance:
     ) -> None:
         api = self._api = engine.api
         self.name = name
+        self.library: Library
+        """Set by ``Library.open``, with the arguments that it was called with."""
+        self.opened: tuple[Policy | None, tuple[Host, ...], int | None]
         self.exports = exports
         self.memory = memory
         self.lock = RLock()
         self.parked: list[BaseException] = []
         self.state = state
+        self.held: list[Held] = []
+        """What the guest may have of the host's, such as open files."""
+        self.rolls_back = policy is not None and policy.rollback
+        self.last_snapshot: Snapshot | None = None
+        """The last one that was taken, restored or opened, if it is the policy to roll back to it."""
         store: int = api.store_new(engine.pointer, None, None)
         self._context: int = api.store_context(store)
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
-        self._reentrant: list[Trampoline] = []
+        self._bare: list[Trampoline] = []
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
         # host functions, which may lead to self: then nothing of this would ever be collected.
         unused: list[int] = []
@@ -158,13 +184,11 @@ class Instance:
         api, context = self._api, self._context
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
-        for function in functions:
-            trampoline = Trampoline(function, self.parked, self.state)
-            self._trampolines.append(trampoline)
-            if function.reentrant:
-                self._reentrant.append(trampoline)
-        callbacks = [trampoline.callback for trampoline in self._trampolines]
-        callbacks += [trampoline.second for trampoline in self._trampolines if trampoline.second is not None]
+        trampolines = [Trampoline(function, self.parked, self.state) for function in functions]
+        self._trampolines += trampolines
+        self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
+        callbacks = [trampoline.callback for trampoline in trampolines]
+        callbacks += [trampoline.second for trampoline in trampolines if trampoline.second is not None]
         for callback in callbacks:
             thunk = HostCallback(callback)
             extern = Extern(kind=FUNC)
@@ -176,7 +200,7 @@ class Instance:
         memory = self._export(instance, "frame", MEMORY)
         base, size = api.memory_data(context, memory.address), api.memory_data_size(context, memory.address)
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
-        for trampoline in self._trampolines:
+        for trampoline in trampolines:
             trampoline.attach(frame)
         return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
 
@@ -228,37 +252,54 @@ class Instance:
         self._api.global_get(self._context, self._stack_pointer.address, ctypes.byref(value))
         return value.bits & 0xFFFF_FFFF
 
+    def global_value(self, name: str) -> int | None:
+        """The value of an exported i32 global, such as a C variable's address; None if there is none."""
+        extern = self._api.export(self._context, self._instance, name, GLOBAL)
+        if extern is None:
+            return None
+        value = Value()
+        self._api.global_get(self._context, extern.address, ctypes.byref(value))
+        return value.bits & 0xFFFF_FFFF
+
     def nest(self) -> int | None:
         """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
-        if not self.state.reentrant:
+        opened = self.state.reentrant
+        if not opened:
             raise ReentryError(
                 f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host "
                 "function that is not declared reentrant; call it after the first call has returned"
             )
         self.state.reentrant = False
-        for trampoline in self._reentrant:
-            trampoline.prepare()
+        if opened is not True:
+            # All others that are under way were prepared when they made their calls.
+            opened.prepare()
+        else:
+            for trampoline in self._bare:
+                trampoline.prepare()
         return self.stack_pointer()
 
-    def refuse(self) -> NoReturn:
-        """Raise the reason why there can be no more calls."""
+    def refuse(self) -> None:
+        """Raise the reason why there can be no more calls; unless the policy is to roll back, and it can be done."""
+        self._roll_back()
         dead = self.state.dead
-        assert dead is not None
-        raise type(dead)(*dead.args) from dead.__cause__
+        if dead is not None:
+            raise type(dead)(*dead.args) from dead.__cause__
 
     def failed(self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None) -> None:
         """Settle a call that did not simply return: raise what callbacks raised, or the trap."""
         if self.interruption is not None:
             self.interruption.settle(self.parked)
         trap = self._take_trap(error, traps, stack_pointer)
+        raised: BaseException | None = trap
         if self.parked:
-            first, *others = self.parked
+            raised, *others = self.parked
             self.parked.clear()
             for other in others:
-                first.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
-            raise first
+                raised.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
         if trap is not None:
-            raise trap
+            self._roll_back()
+        if raised is not None:
+            raise raised
 
     def interrupted(
         self, exception: BaseException, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
@@ -307,6 +348,104 @@ class Instance:
         if self.interruption is None:
             raise BridgeError(f"{self.name} was opened without a policy, so it cannot be interrupted")
         self.interruption.interrupt()
+
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The present state of the guest, to be restored here or opened in other instances.
+
+        SnapshotError: something that belongs to the state is out of reach, such as open files.
+        """
+        from wasqlite.bridge.snapshot import take
+
+        return take(self)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make this instance what it was when the snapshot was taken, also after a trap.
+
+        Every address from between is invalid then. Memory that the guest was given since stays with it, and is zero.
+        """
+        from wasqlite.bridge.snapshot import put_back
+
+        put_back(self, snapshot)
+
+    def _roll_back(self) -> None:
+        """After a trap: back to the last snapshot, if that is the policy."""
+        if self.rolls_back and self.last_snapshot is not None and isinstance(self.state.dead, InstancePoisoned):
+            from wasqlite.bridge.snapshot import roll_back
+
+            roll_back(self, self.last_snapshot)
+
+    def clone(self) -> Instance:
+        """Another instance in the same state, opened as this one was."""
+        policy, hosts, memory_limit = self.opened
+        return self.library.open(policy, hosts=hosts, memory_limit=memory_limit, snapshot=self.snapshot())
+
+    # -- C types: what knows them is loaded when it is first used ------------------------------------------------
+
+    @property
+    def typed(self) -> Typed:
+        """What knows the library's C types."""
+        if self._typed is None:
+            from wasqlite.bridge.cdef.typed import Typed
+
+            self._typed = Typed(self, self.library.layout)
+        return self._typed
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "lib":
+                raise AttributeError(f"an Instance has no attribute {name!r}")
+            self.lib = self.typed.lib
+            return self.lib
+
+    def new(self, ctype: str, value: Any = None) -> Pointer:
+        """Allocate and initialise a C object: ``new("struct point *", {"x": 1})``, ``new("int[10]")``.
+
+        The Pointer owns it: freed by ``free()``, at the end of a ``with`` block, or when nobody has it any more.
+        """
+        return self.typed.new(ctype, value)
+
+    def cast(self, ctype: str, value: Any) -> Any:
+        """Convert as a cast does in C: pointers and addresses to pointers, numbers to numbers of that type."""
+        return self.typed.cast(ctype, value)
+
+    def string(self, pointer: Pointer, max: int | None = None) -> bytes:
+        """The bytes before the first NUL at ``pointer``."""
+        return self.typed.pointer(pointer, "string()").string(max)
+
+    def buffer(self, pointer: Pointer, size: int | None = None) -> memoryview:
+        """A writable view of guest memory, for immediate use: keep none across a call, and none after ``close()``."""
+        return self.typed.buffer(pointer, size)
+
+    def inout(self, buffer: bytearray | memoryview) -> Borrowed:
+        """An argument: C gets a copy of the buffer, and what it made of it is copied back."""
+        return self.typed.borrow(buffer, copied_in=True)
+
+    def out(self, buffer: bytearray | memoryview) -> Borrowed:
+        """An argument: C gets as many zeros, and what it wrote is copied to the buffer."""
+        return self.typed.borrow(buffer, copied_in=False)
+
+    def callback(self, ctype: str, function: Callable[..., Any], error: Any = None) -> Callback:
+        """A C function pointer to a Python function: ``callback("int (void *, int)", f, error=-1)``.
+
+        When ``function`` raises, C sees an ordinary return of ``error``, and the exception is raised by the call that
+        is under way. Without ``error`` the C frames are unwound, which leaves the instance unusable.
+        """
+        return self.typed.callback(ctype, function, error)
+
+    def handle(self, value: Any) -> Handle:
+        """A ``void *`` that stands for a Python object, until it is closed."""
+        return self.typed.handle(value)
+
+    def from_handle(self, pointer: Pointer) -> Any:
+        """The object of a handle."""
+        return self.typed.handles.find(pointer)
+
+    def stats(self) -> Stats:
+        """What is alive in the guest: allocations of ``new``, callbacks, handles; and the size of its memory."""
+        return self.typed.stats()
 
     # -- end of life -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge import adapter
 from wasqlite.bridge.engine import Engine, engine
@@ -15,7 +15,11 @@ from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
     from wasqlite.bridge.policy import Policy
+    from wasqlite.bridge.snapshot import Held, Snapshot
 
 WASI = "wasi_snapshot_preview1"
 
@@ -43,19 +47,33 @@ class _Compiled:
 
 
 class Library:
-    """Compiled code with its imports and exports."""
+    """Compiled code with its imports and exports, and its C types."""
+
+    layout: Layout
+    constants: Constants
+    """The constants that the library declares, its enumerators among them, as attributes."""
+    enums: Enums
+    """The enumerations: ``enums.color.RED``."""
 
     def __init__(
-        self, wasm: bytes, *, name: str = "module", abi: tuple[str, int] | None = None, interruptible: bool = True
+        self,
+        wasm: bytes,
+        *,
+        name: str = "module",
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | str | None = None,
+        interruptible: bool = True,
     ) -> None:
         """Compile ``wasm``, or take it from the cache of compiled modules.
 
         ``abi`` names an exported function without parameters and the number that it must return: a module
-        built for another version of its host is refused when it is opened.
+        built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
+        of the file that holds it, which is read when C types are first used.
 
         What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
         a policy.
         """
+        self._types = types
         self._name = name
         self._abi = abi
         self._wasm = wasm if interruptible else None
@@ -66,32 +84,68 @@ class Library:
         self.exports = first.api.exports(self._first.module)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
+        self.mutable: tuple[str, ...] | None = None
+        """The names of its mutable globals, once a snapshot asked for them."""
+        self.sections = _sections(wasm)
+        """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, abi: tuple[str, int] | None = None, interruptible: bool = True
     ) -> Library:
-        """A library from a ``.wasm`` file."""
+        """A library from a ``.wasm`` file, with its C types from the ``.types.json`` beside it, if there is one."""
         file = os.fspath(path)
         try:
             with open(file, "rb") as opened:  # noqa: PTH123 - pathlib would be a tenth of a warm start
                 wasm = opened.read()
         except OSError as error:
             raise LoadError(f"cannot read the wasm module {file}: {error.strerror}") from error
-        return cls(wasm, name=os.path.basename(file), abi=abi, interruptible=interruptible)  # noqa: PTH119
+        types = file.removesuffix(".wasm") + ".types.json"
+        return cls(wasm, name=os.path.basename(file), abi=abi, types=types, interruptible=interruptible)  # noqa: PTH119
 
     @classmethod
-    def from_wat(cls, text: str, *, abi: tuple[str, int] | None = None, interruptible: bool = True) -> Library:
+    def from_wat(
+        cls,
+        text: str,
+        *,
+        abi: tuple[str, int] | None = None,
+        types: Mapping[str, Any] | None = None,
+        interruptible: bool = True,
+    ) -> Library:
         """A library from WebAssembly text."""
-        return cls(engine().api.wat(text), name="text", abi=abi, interruptible=interruptible)
+        return cls(engine().api.wat(text), name="text", abi=abi, types=types, interruptible=interruptible)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in ("layout", "constants", "enums"):
+                raise AttributeError(f"a Library has no attribute {name!r}")
+            from wasqlite.bridge.cdef.layout import load
+
+            self.layout = load(self._name, self._types)
+            self.constants, self.enums = self.layout.namespaces()
+            return getattr(self, name)
+
+    def sizeof(self, ctype: str) -> int:
+        """The size of a C type in bytes."""
+        return self.layout.sizeof(ctype)
+
+    def offsetof(self, ctype: str, *path: str | int) -> int:
+        """The offset of a field in bytes, or of a field or item of that one."""
+        return self.layout.offsetof(ctype, *path)
 
     def open(
-        self, policy: Policy | None = None, *, hosts: Iterable[Host] = (), memory_limit: int | None = None
+        self,
+        policy: Policy | None = None,
+        *,
+        hosts: Iterable[Host] = (),
+        memory_limit: int | None = None,
+        snapshot: Snapshot | None = None,
     ) -> Instance:
         """A new instance: its own linear memory, its own C heap, its own lock.
 
         ``policy`` says what it is allowed; the default one grants nothing. ``hosts`` make the other functions that the
-        module imports.
+        module imports. With ``snapshot`` it begins in that state, and is not initialised once more.
 
         With ``hosts`` and no policy, they are all that the guest gets, besides clock and random of wasmtime's own WASI,
         which is given no file, no environment and no argument. Such an instance cannot be interrupted.
@@ -106,11 +160,13 @@ class Library:
             policy = Policy() if memory_limit is None else Policy(memory=memory_limit)
         state = State()
         close: Callable[[], None] | None = None
+        held: list[Held] = []
         if policy is not None and any(module == WASI for module, _, _ in self.imports):
             from wasqlite.bridge.wasi.system import System  # what only some programs need
 
             system = System(self._name, memory, policy, state)
             close = system.close
+            held.append(system)
             provided.update({(WASI, function.name): function for function in system.functions()})
         try:
             for host in hosts:
@@ -137,7 +193,16 @@ class Library:
             if close is not None:
                 close()
             raise
+        instance.library = self
+        instance.adapter = compiled.adapter
+        instance.held = held
+        instance.opened = policy, hosts, memory_limit
         try:
+            if snapshot is not None:
+                from wasqlite.bridge.snapshot import fill
+
+                fill(instance, snapshot)
+                return instance
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
             if self._abi is not None:
@@ -176,3 +241,23 @@ class Library:
                 f"{(function.params, function.result)}"
             )
         return function
+
+
+def _sections(wasm: bytes) -> dict[int, bytes]:
+    """The small sections of a module that the runtime has accepted: a few kilobytes, and some microseconds."""
+    found = {}
+    at = 8
+    while at < len(wasm):
+        number = wasm[at]
+        size = shift = 0
+        while True:
+            at += 1
+            size |= (wasm[at] & 0x7F) << shift
+            shift += 7
+            if wasm[at] < 0x80:
+                break
+        at += 1
+        if 2 <= number <= 7:
+            found[number] = wasm[at : at + size]
+        at += size
+    return found

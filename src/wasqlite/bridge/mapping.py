@@ -39,6 +39,16 @@ def _map(address: int, size: int, protection: int, flags: int, fd: int, offset: 
         raise OSError(number, os.strerror(number))
 
 
+def private(address: int, size: int, fd: int, offset: int) -> None:
+    """Map a part of a file copy-on-write: nobody else sees what is written there. OSError: perhaps nothing is there."""
+    _map(address, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, fd, offset)
+
+
+def zero(address: int, size: int) -> None:
+    """Put zeroed memory of the process's own there."""
+    _map(address, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+
+
 class Mappings:
     """The files that are mapped over one linear memory. Addresses here are the host's, already checked."""
 
@@ -70,7 +80,7 @@ class Mappings:
         """Put zeroed memory of the process's own back; nothing if no file is mapped at ``address``."""
         size = self._areas.get(address)
         if size is not None:
-            _map(address, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+            zero(address, size)
             self._areas.pop(address, None)
 
     def clear(self) -> None:

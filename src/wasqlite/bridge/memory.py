@@ -64,11 +64,14 @@ class Memory:
             self.view = memoryview(block).cast("B")
             self.size = size
 
+    def address(self) -> int:
+        """Where it begins in this process; 0 for a memory without a guest."""
+        return self._locate()[0] if self._locate is not None else 0
+
     def detach(self) -> bool:
         """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
-        if self._mappings is not None:
-            # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
-            self._mappings.clear()
+        # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
+        self.unmap_all()
         self._locate = None
         self.size = 0
         while self._pinned:
@@ -101,10 +104,17 @@ class Memory:
                 f"{size} bytes at guest address {address:#x} are outside the linear memory of {self.size} bytes"
             )
 
+    @staticmethod
+    def page_size() -> int:
+        """What address, size and offset of a mapped file must be multiples of; 0 where none can be mapped."""
+        from wasqlite.bridge import mapping  # as below
+
+        return mapping.page_size()
+
     def map_file(self, address: int, size: int, fd: int, offset: int, *, readonly: bool = False) -> None:
         """Replace ``size`` bytes at ``address`` by those of an open file, shared with all who map it, until ``unmap``.
 
-        Address, size and offset must be multiples of ``mapping.page_size()``, and that part of the file must exist: to
+        Address, size and offset must be multiples of ``page_size()``, and that part of the file must exist: to
         touch what a file no longer has is a SIGBUS, which ends the process. While it is mapped, nobody may truncate it.
         The memory must be the guest's to give, such as a block of its heap. A write to what was mapped ``readonly`` is
         a trap in the guest, and a crash in the host. MemoryAccessError, OSError: nothing was mapped.
@@ -131,6 +141,11 @@ class Memory:
         """Replace the file that is mapped at ``address``, if one is, by zeroed memory."""
         if self._mappings is not None and self._locate is not None:
             self._mappings.remove(self._locate()[0] + address)
+
+    def unmap_all(self) -> None:
+        """``unmap`` all files."""
+        if self._mappings is not None:
+            self._mappings.clear()
 
     @property
     def mapped(self) -> int:

@@ -60,6 +60,9 @@ class Policy:
     deadline: float | None = None
     """Seconds that an outermost call may take, host functions included, before it is stopped (``DeadlineExceeded``).
     None: as long as it likes; ``interrupt()`` and Ctrl-C always work."""
+    rollback: bool = False
+    """What a trap leaves behind. False: an instance that takes no more calls. True: what it was at the last snapshot,
+    if there is one; the exception says why all the same."""
 
     files: Mapping[str, Directory | Path] = field(default_factory=dict, hash=False)
     """The directories that the guest finds, by the names that it finds them under. A mere path is read-only."""

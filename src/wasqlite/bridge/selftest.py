@@ -6,18 +6,20 @@ API then shows as one clear error, not as a crash inside a database.
 
 from __future__ import annotations
 
-from wasqlite.bridge._wasmtime import TESTED
+from wasqlite.bridge._wasmtime import FUNC, TABLE, TESTED
 from wasqlite.bridge.errors import BridgeError, LoadError, Trap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wasqlite.bridge.engine import Engine
+    from wasqlite.bridge.instance import Instance
 
 _WAT = """
 (module
   (import "host" "mix" (func $mix (param i32 i64 f64) (result i64)))
   (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (memory (export "memory") 1)
+  (table (export "table") 1 funcref)
   (global (export "__stack_pointer") (mut i32) (i32.const 4096))
   (func (export "mix") (param i32 i64 f64) (result i64)
     (call $mix (local.get 0) (local.get 1) (local.get 2)))
@@ -43,6 +45,7 @@ def run(engine: Engine) -> None:
             _expect(instance.function("random", hold_gil=True)() == 0, "WASI random_get")
             _expect(instance.memory.read(0, 8) != bytes(8), "linear memory")
             _expect(instance.stack_pointer() == 4096, "global")
+            _table(instance)
             try:
                 instance.function("trap")()
             except Trap:
@@ -53,6 +56,17 @@ def run(engine: Engine) -> None:
         raise LoadError(
             f"wasmtime {engine.api.version} failed wasqlite's self-test ({error}); wasqlite was tested with {TESTED}"
         ) from error
+
+
+def _table(instance: Instance) -> None:
+    api, context = instance._api, instance._context
+    table = api.export(context, instance._instance, "table", TABLE)
+    mix = api.export(context, instance._instance, "mix", FUNC)
+    assert table is not None and mix is not None
+    _expect(api.put_function(context, table, mix) == 1, "growing a table")
+    found = api.function_at(context, table, 1)
+    _expect(found is not None and api.function_signature(context, found) == ("iIF", "I"), "a table's function")
+    _expect(api.function_at(context, table, 0) is None and api.function_at(context, table, 2) is None, "a table's end")
 
 
 _running = False

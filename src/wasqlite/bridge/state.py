@@ -7,13 +7,18 @@ import weakref
 
 from wasqlite.bridge.errors import ForkedInstance, UnusableInstance
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wasqlite.bridge.trampoline import Trampoline as Preparable
+
 
 class State:
     """``dead`` is why there can be no more calls, ``depth`` how many are under way.
 
     ``reentrant``: whether a call may be made while another is under way. Only the callable of a host function that was
     declared so opens it; a signal handler that strikes anywhere else must find the instance shut, because the guest may
-    be in the middle of a file operation, or a result not yet read.
+    be in the middle of a file operation, or a result not yet read. Its trampoline stands here then, as it is the one
+    that must be prepared for being called once more; bare functions, of which all are prepared, write True.
 
     ``stop`` and ``until`` are for interruptible instances: why the outermost call under way shall end, a new list for
     each, and when it shall.
@@ -24,7 +29,7 @@ class State:
     def __init__(self) -> None:
         self.dead: UnusableInstance | None = None
         self.depth = 0
-        self.reentrant = False
+        self.reentrant: bool | Preparable = False
         self.stop: list[BaseException] = []
         self.until: float | None = None
         _states.add(self)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from struct import Struct
 
-from wasqlite.bridge.adapter import ARGUMENTS, UNSERVED
+from wasqlite.bridge.adapter import ARGUMENTS
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
 
@@ -70,7 +70,9 @@ class Trampoline:
         """Make sure that the function can be called once more while it is under way."""
         if not self._pool:
             level = len(self._generators)
-            generator = _serve_reentrant(self._function, self._parked, self._state, self._generators, level, self._pool)
+            generator = _serve_reentrant(
+                self._function, self._parked, self._state, self._generators, level, self._pool, self
+            )
             next(generator)
             generator.send(self._frame)
             self._generators.append(generator)
@@ -82,16 +84,15 @@ class Trampoline:
         self._pool.clear()
 
 
-def _wide(function: HostFunction, slot: memoryview) -> Callable[..., int]:
+def _wide(function: HostFunction, slot: Any) -> Callable[..., int]:
     """``function.call`` with its result, or its error value, in the frame's second slot."""
     call: Callable[..., Any] = function.call
-    on_error: Any = function.on_error or 0
 
     def served(*arguments: Any) -> int:
         try:
             slot[0] = call(*arguments)
         except BaseException:
-            slot[0] = on_error
+            slot[0] = function.on_error or 0
             raise
         return 0
 
@@ -103,8 +104,7 @@ def _prepare(function: HostFunction, frame: memoryview) -> tuple[memoryview, Unp
     unpack = Struct("<" + "".join(_FORMATS[letter] for letter in function.params)).unpack_from
     wide = _WIDE.get(function.result)
     call = _wide(function, frame[8:16].cast(wide)) if wide else function.call  # type: ignore[call-overload]
-    fallback: Any = UNSERVED if function.on_error is None else 0 if wide else function.on_error
-    return frame[:8].cast("q"), unpack, call, fallback
+    return frame[:8].cast("q"), unpack, call, function.fallback
 
 
 def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[None, memoryview, None]:
@@ -127,7 +127,7 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
                                     attempts = allowed
                                     yield
                                 attempts -= 1
-                                status[0] = fallback
+                                status[0] = fallback[0]
                                 status[0] = call(*unpack(frame, ARGUMENTS)) or 0
                                 attempts = 0
                         except GeneratorExit:
@@ -170,13 +170,14 @@ def _serve_reentrant(
     generators: list[Generator[None, memoryview, None]],
     level: int,
     pool: deque[Generator[None, memoryview, None]],
+    trampoline: Trampoline,
 ) -> Generator[None, memoryview, None]:
     # As above, with three duties more: to open the instance for calls only while the callable runs, when its arguments
     # are read; to write the answer last, because calls that were made meanwhile used the same frame; and to go back
     # into the pool, when no call can be made any more that would take this generator from there too early.
     frame = yield
     status, unpack, call, fallback = _prepare(function, frame)
-    opened = not function.bare
+    opened = False if function.bare else trampoline
     waiting = False
     answer = 0
     while True:
@@ -191,7 +192,7 @@ def _serve_reentrant(
                                     waiting = True
                                     yield
                                 waiting = False
-                                answer = fallback
+                                answer = fallback[0]
                                 arguments = unpack(frame, ARGUMENTS)
                                 state.reentrant = opened
                                 status[0] = result = call(*arguments) or 0

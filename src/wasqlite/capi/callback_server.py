@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wasqlite.bridge.state import State
+    from wasqlite.bridge import State
     from wasqlite.capi.callbacks import Callbacks, Handler
 
     Lane = tuple[Any, memoryview, bytes]

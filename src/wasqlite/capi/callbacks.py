@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 
 from wasqlite.bridge import BridgeError, HostFunction, Memory
+from wasqlite.bridge.record import Record
 from wasqlite.capi.batch import FLOAT, INTEGER
 from wasqlite.capi.callback_block import KEY, LANE
 from wasqlite.capi.callback_server import Place, serve
@@ -13,8 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wasqlite.bridge import Instance
-    from wasqlite.bridge.state import State
+    from wasqlite.bridge import Instance, State
     from wasqlite.capi.callback_server import Lane
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress
@@ -39,6 +39,8 @@ Handler = Callable[[], None]
 """Serves a callback whose arguments have certain types."""
 Maker = Callable[[int], Handler]
 """Makes a handler for the ``shape`` of arguments: their number and types, as the block has them."""
+Recipe = Callable[["Callbacks"], Mapping[int, Maker]]
+"""What makes the handlers of a callback, by its ``CALL_...``: again for each sandbox that a snapshot is opened in."""
 
 
 class Callbacks:
@@ -57,6 +59,7 @@ class Callbacks:
         "_makers",
         "_memory",
         "_next",
+        "_recipes",
         "_scalars",
         "_values",
         "hooks",
@@ -87,6 +90,7 @@ class Callbacks:
         self._free = list(range(_LANES, 0, -1))
         self._handlers: dict[int, Handler] = {}
         self._makers: dict[int, Maker] = {_CALL_DOUBT: lambda _: self._doubt}
+        self._recipes: dict[int, Recipe] = {}
         self._next = 0
         self._values: Values | None = None
         self._forgotten: Callable[[], int] | None = None
@@ -149,12 +153,15 @@ class Callbacks:
         self.lanes.clear()
         for registered in (self.hooks, self.instances, self._handlers, self._lanes, self._makers, self._scalars):
             registered.clear()
+        self._recipes.clear()
 
     # -- registration ------------------------------------------------------------------------------------------
 
-    def add(self, makers: Mapping[int, Maker], scalar: tuple[Any, bytes] | None = None) -> int:
-        """Register a callback by its ``CALL_...``: its number. ``scalar``: a function and its error, worth a lane."""
+    def add(self, recipe: Recipe, scalar: tuple[Any, bytes] | None = None) -> int:
+        """Register a callback: its number. ``scalar``: a function and its error, worth a lane."""
+        makers = recipe(self)
         self._next += _CALLS
+        self._recipes[self._next] = recipe
         if scalar is not None:
             self._scalars[self._next] = scalar
         for call, maker in makers.items():
@@ -164,6 +171,7 @@ class Callbacks:
     def forget(self, number: int) -> None:
         """Undo ``add``, if that was not done yet."""
         self._scalars.pop(number, None)
+        self._recipes.pop(number, None)
         for call in range(_CALLS):
             self._makers.pop(number + call, None)
         for key in [key for key in self._handlers if number <= key >> 32 < number + _CALLS]:
@@ -184,6 +192,49 @@ class Callbacks:
         for key in [key for key in self.hooks if key[0] == address]:
             self.forget(self.hooks.pop(key))
 
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    def save(self) -> Registered:
+        """What the guest's memory refers to by numbers. Hold the lock."""
+        return Registered(
+            self._values is not None,
+            self._next,
+            dict(self._recipes),
+            dict(self._scalars),
+            dict(self.hooks),
+            dict(self._lanes),
+            list(self._free),
+            tuple(self.instances),
+            self.ignored,
+            self._values.unsupported if self._values is not None else TypeError,
+        )
+
+    def load(self, saved: Registered, instance: Instance) -> None:
+        """Serve a guest whose memory is from when that was saved, here or in another sandbox. Hold the lock."""
+        if saved.attached:
+            self.attach(instance)
+            self.values.unsupported = saved.unsupported
+        for registered in (self.hooks, self.instances, self._handlers, self._lanes, self._makers, self._scalars):
+            registered.clear()
+        self._makers[_CALL_DOUBT] = lambda _: self._doubt
+        self.ignored = saved.ignored
+        self.in_hook = False
+        self._next = saved.next
+        self._recipes = dict(saved.recipes)
+        for number, recipe in saved.recipes.items():
+            for call, maker in recipe(self).items():
+                self._makers[number + call] = maker
+        self._scalars.update(saved.scalars)
+        self.hooks.update(saved.hooks)
+        # The statements that they belong to are finalized before anything else happens.
+        self.instances.update(dict.fromkeys(saved.instances, _GIVEN_UP))
+        self._free = list(saved.free)
+        self.lanes[:] = [self._no_lane() for _ in self.lanes]
+        for key, lane in saved.lanes.items():
+            self._open_lane(key, lane)
+
+    # -- dispatch ----------------------------------------------------------------------------------------------
+
     def _handler(self, key: int) -> Handler:
         """The handler of a key that has not been met yet."""
         maker = self._makers.get(key >> 32)
@@ -193,12 +244,15 @@ class Callbacks:
             return maker(_ANY_SHAPE)
         shape = key & 0xFFFF_FFFF
         handler = self._handlers[key] = maker(shape)
-        scalar = self._scalars.get(key >> 32)
-        if scalar is not None and shape in (_ONE_INTEGER, _ONE_FLOAT) and self._free:
-            self._lanes[key] = lane = self._free.pop()
-            function, message = scalar
-            self.lanes[lane] = function, self.values.words if shape == _ONE_INTEGER else self.values.reals, message
+        if key >> 32 in self._scalars and shape in (_ONE_INTEGER, _ONE_FLOAT) and self._free:
+            self._open_lane(key, self._free.pop())
         return handler
+
+    def _open_lane(self, key: int, lane: int) -> None:
+        function, message = self._scalars[key >> 32]
+        words = self.values.words if key & 0xFFFF_FFFF == _ONE_INTEGER else self.values.reals
+        self._lanes[key] = lane
+        self.lanes[lane] = function, words, message
 
     def _doubt(self) -> None:
         """A lane seems not to have answered. If it was not struck by an exception, it did, with this very integer."""
@@ -233,6 +287,31 @@ class Callbacks:
     def admitted(self) -> Admission:
         """A ``with`` block in which the instance is open for a call that even hooks may make."""
         return Admission(self)
+
+
+class Registered(Record):
+    """What ``Callbacks.save`` returns."""
+
+    attached: bool
+    next: int
+    recipes: dict[int, Recipe]
+    scalars: dict[int, tuple[Any, bytes]]
+    hooks: dict[tuple[int, str], int]
+    lanes: dict[int, int]
+    free: list[int]
+    instances: tuple[int, ...]
+    ignored: Callable[[BaseException, object], None]
+    unsupported: Callable[[str], Exception]
+
+
+class _GivenUp:
+    """Stands for the object of an aggregate that was under way: what becomes of it, nobody asks."""
+
+    def finalize(self) -> None:
+        pass
+
+
+_GIVEN_UP = _GivenUp()
 
 
 class Admission:

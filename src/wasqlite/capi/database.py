@@ -83,7 +83,7 @@ class Database:
         self.memory = instance.memory
         self.lock = sandbox.lock
         self._state = instance.state
-        function = instance.function
+        function = sandbox.function
         # What may wait for a lock or run long gives the GIL up.
         self.call_prepare = function("wsq_prepare")
         self.call_execute = function("wsq_execute")
@@ -243,10 +243,7 @@ class Database:
         with self.lock:
             if self.closed:
                 return
-            self.closed = True
-            # A thread that waits for the lock with a statement in its hand must not get into the guest with it.
-            self.call_prepare = self.call_execute = self.call_execute_many = self.call_fetch = _refuse
-            self.put = self.reserve = _refuse
+            self.shut()
             sandbox = self.sandbox
             try:
                 if self.instance.dead is None:
@@ -260,6 +257,13 @@ class Database:
                 sandbox.handles.discard(self._entry)
                 if not sandbox.handles:
                     sandbox.close()
+
+    def shut(self) -> None:
+        """Take no more calls, before anything else is done about it. Hold the lock."""
+        self.closed = True
+        # A thread that waits for the lock with a statement in its hand must not get into the guest with it.
+        self.call_prepare = self.call_execute = self.call_execute_many = self.call_fetch = _refuse
+        self.put = self.reserve = _refuse
 
     def prepare(self, sql: bytes, flags: int = 0) -> tuple[Statement, int, Failure | None]:
         """Compile the first statement of ``sql``: it (without a handle if there was none) and the offset of the rest.

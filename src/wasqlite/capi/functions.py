@@ -57,7 +57,7 @@ def create_scalar(
     """
 
     def add(callbacks: Callbacks) -> int:
-        return callbacks.add({CALL_ITSELF: _scalar(callbacks, function, message)}, scalar=(function, message))
+        return callbacks.add(lambda there: {CALL_ITSELF: _scalar(there, function, message)}, (function, message))
 
     return _create(database, name, count, flags, _KIND_SCALAR, add)
 
@@ -72,11 +72,11 @@ def create_aggregate(
 
     def add(callbacks: Callbacks) -> int:
         return callbacks.add(
-            {
-                CALL_STEP: _step(callbacks, factory, messages),
-                CALL_INVERSE: _inverse(callbacks, factory, messages),
-                CALL_VALUE: _value(callbacks, factory, messages),
-                CALL_FINAL: _final(callbacks, factory, messages, window),
+            lambda there: {
+                CALL_STEP: _step(there, factory, messages),
+                CALL_INVERSE: _inverse(there, factory, messages),
+                CALL_VALUE: _value(there, factory, messages),
+                CALL_FINAL: _final(there, factory, messages, window),
             }
         )
 

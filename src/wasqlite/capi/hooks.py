@@ -26,7 +26,7 @@ def create_collation(database: Database, name: bytes, function: Any) -> Failure 
     with database.lock:
         create = database.function("wsq_create_collation")
         callbacks = database.callbacks()
-        number = 0 if function is None else callbacks.add({CALL_ITSELF: _collation(callbacks, function)})
+        number = 0 if function is None else callbacks.add(lambda there: {CALL_ITSELF: _collation(there, function)})
         address = database.put(name + b"\0")
         try:
             create(database._handle, address, number)
@@ -79,7 +79,7 @@ def _set(
     with database.lock:
         install = database.function(name)
         callbacks = database.callbacks()
-        number = 0 if function is None else callbacks.add(makers(callbacks, function))
+        number = 0 if function is None else callbacks.add(lambda there: makers(there, function))
         try:
             with callbacks.admitted():
                 install(database._handle, number, *arguments)

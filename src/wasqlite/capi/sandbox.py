@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from wasqlite.bridge import Library
+    from wasqlite.bridge import Library, Snapshot
     from wasqlite.capi.database import Database
     from wasqlite.capi.statement import Statement
     from wasqlite.capi.status import Cause
@@ -33,6 +33,9 @@ class HostSide(Protocol):
 
     def cause(self, code: int, number: int) -> Cause | None:
         """What failed on this side when a call ended with the result code ``code`` and the WASI errno ``number``."""
+
+    def open_files(self) -> list[bytes]:
+        """The paths of the files that the guest has open."""
 
     def close(self) -> None:
         """Give back everything that is held, without entering the guest."""
@@ -107,8 +110,13 @@ class Sandbox:
         "turns",
     )
 
-    def __init__(self, host: HostSide, library: Library, *, shared: bool = False) -> None:
-        """A fresh instance over ``host``, which belongs to it from now on; ``shared``: for several connections."""
+    def __init__(
+        self, host: HostSide, library: Library, *, shared: bool = False, snapshot: Snapshot | None = None
+    ) -> None:
+        """A fresh instance over ``host``, which belongs to it from now on; ``shared``: for several connections.
+
+        With ``snapshot`` it begins in that state, of which ``capi.snapshot`` knows more.
+        """
         self._host = host
         self._released = False
         self.shared = shared
@@ -118,7 +126,8 @@ class Sandbox:
         self.callbacks = Callbacks(self.progress)
         # What host functions refer to must not lead back here, or nothing of this would ever be collected.
         functions = without_sleep(host.functions, self.handles, self.progress) if shared else host.functions
-        self.instance = instance = library.open(hosts=[functions, self.progress.functions, self.callbacks.functions])
+        hosts = [functions, self.progress.functions, self.callbacks.functions]
+        self.instance = instance = library.open(hosts=hosts, snapshot=snapshot)
         self.progress.parked = instance.parked
         self.callbacks.state = instance.state
         self.memory = instance.memory
@@ -162,6 +171,10 @@ class Sandbox:
             found = self._functions[name] = self.instance.function(name, hold_gil=hold_gil)
         return found
 
+    def open_files(self) -> list[bytes]:
+        """The paths of the files that the guest has open."""
+        return self._host.open_files()
+
     def cause(self, code: int, number: int) -> Cause | None:
         """What failed on the host's side, for a call that ended with these."""
         return self._host.cause(code, number)
@@ -195,6 +208,15 @@ class Sandbox:
         if not address:
             raise MemoryError(f"the guest has no {size} bytes left for its input")
         return address
+
+    @property
+    def buffer(self) -> tuple[int, int]:
+        """Address and size of the input buffer in the guest's heap, for snapshots."""
+        return self._buffer_at, self._buffer_size
+
+    @buffer.setter
+    def buffer(self, found: tuple[int, int]) -> None:
+        self._buffer_at, self._buffer_size = found
 
     # -- handles -----------------------------------------------------------------------------------------------
 

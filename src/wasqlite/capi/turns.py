@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from wasqlite.bridge import HostFunction, Memory
-from wasqlite.bridge.errors import MemoryAccessError
-from wasqlite.bridge.wasi.layout import SUBSCRIPTION
+from wasqlite.bridge import HostFunction, Memory, MemoryAccessError
+from wasqlite.bridge.wasi import SUBSCRIPTION
 from wasqlite.capi.progress import Progress
 
 _TIMEOUT = 3

@@ -7,7 +7,7 @@ import stat
 import struct
 from collections.abc import Callable
 
-from wasqlite.bridge.memory import Memory
+from wasqlite.bridge import Memory
 from wasqlite.bridge.wasi import WasiFiles
 from wasqlite.bridge.wasi.errno import EXPECTED, answer
 from wasqlite.capi.constants import SQLITE_OK

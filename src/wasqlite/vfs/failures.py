@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wasqlite.bridge.wasi import SystemFailure
 from wasqlite.bridge.wasi.errno import to_host
-from wasqlite.bridge.wasi.failures import SystemFailure
 from wasqlite.capi import constants as c
 from wasqlite.capi.status import Cause
 

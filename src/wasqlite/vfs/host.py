@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-from wasqlite.bridge.errors import MemoryAccessError
-from wasqlite.bridge.hostfunction import HostFunction
-from wasqlite.bridge.memory import Memory
-from wasqlite.bridge.wasi import Preopen, WasiFiles, poll
+from wasqlite.bridge import HostFunction, Memory, MemoryAccessError
+from wasqlite.bridge.wasi import PATH_MAX, Preopen, WasiFiles, poll_functions
 from wasqlite.bridge.wasi.errno import EFAULT, EIO, ENAMETOOLONG, EOVERFLOW, EXPECTED, WasiError, answer
-from wasqlite.bridge.wasi.layout import PATH_MAX
 from wasqlite.capi.constants import (
     SQLITE_BUSY,
     SQLITE_IOERR_CHECKRESERVEDLOCK,
@@ -72,7 +69,7 @@ class HostFiles:
 
         return [
             *self._files.functions(),
-            *poll.functions(memory),
+            *poll_functions(memory),
             host("file_lock", "ii", self.file_lock, SQLITE_IOERR_LOCK),
             host("file_begin", "iiiiii", begin.function(memory, self._files, self.file_lock), SQLITE_IOERR_LOCK),
             host("file_unlock", "ii", self.file_unlock, SQLITE_IOERR_UNLOCK),
@@ -86,6 +83,10 @@ class HostFiles:
             host("path_temporary", "ii", self.path_temporary, -EIO),
             host("local_time", "Ii", self.local_time, EIO),
         ]
+
+    def open_files(self) -> list[bytes]:
+        """The paths of the files that the guest has open."""
+        return list(self._files.opened().values()) if self._files is not None else []
 
     def close(self) -> None:
         """Unmap all files, drop all locks and close all host descriptors. Never enters the guest."""

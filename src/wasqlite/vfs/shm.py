@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wasqlite.bridge.errors import MemoryAccessError
-from wasqlite.bridge.memory import Memory
+from wasqlite.bridge import Memory, MemoryAccessError
 from wasqlite.bridge.wasi.errno import EBADF, ENOMEM, EPERM, EXPECTED, SUCCESS, answer
 from wasqlite.capi.constants import SQLITE_IOERR_LOCK, SQLITE_IOERR_SHMLOCK, SQLITE_OK
 from wasqlite.vfs.locks import READ, SHM_DEADMAN, SHM_FIRST, UNLOCKED, WRITE, Locks, unsupported
@@ -36,10 +35,7 @@ class SharedMemory:
 
     def page_size(self) -> int:
         """The host's page size, 0 where there is no shared memory, and so no WAL."""
-        # Here, because only files in WAL mode get there.
-        from wasqlite.bridge.mapping import page_size
-
-        return page_size() if unsupported() is None else 0
+        return self._memory.page_size() if unsupported() is None else 0
 
     def lock(self, fd: int, kind: int, start: int, length: int) -> int:
         """Take (or drop) a lock on bytes of a -shm file: a result code.

@@ -56,6 +56,11 @@ class WasiFiles:
         """The guest's descriptors."""
         return self._table
 
+    def opened(self) -> dict[int, bytes]:
+        """What the guest has opened itself: descriptors, and paths on the host."""
+        entries = list(self._table.entries.items())
+        return {fd: entry.path for fd, entry in entries if entry.name is None and entry.host >= 0}
+
     def close(self) -> None:
         """Close all host descriptors. From now on every function answers EBADF."""
         self._table.close()

@@ -60,6 +60,16 @@ class System:
             process.randomness(policy.random),
         )
 
+    def reason(self) -> str | None:
+        """Why there can be no snapshot of the guest now: it would not hold the files that it has open."""
+        paths = sorted(map(os.fsdecode, self._files.opened().values()))
+        return f"the guest has files open: {', '.join(paths)}" if paths else None
+
+    def release(self) -> None:
+        """Close the files that the guest has opened itself."""
+        for fd in self._files.opened():
+            self._files.table.remove(fd)
+
     def close(self) -> None:
         """Close all that the guest has open."""
         self._files.close()

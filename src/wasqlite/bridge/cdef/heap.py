@@ -1,0 +1,158 @@
+"""The guest's heap as Python uses it: owned allocations, and scratch memory for the arguments of a call."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from wasqlite.bridge.cdef.pointer import Owner
+from wasqlite.bridge.errors import BridgeError, PointerError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasqlite.bridge.instance import Instance
+
+SCRATCH = 8192
+"""Bytes of the block that arguments of calls are put into; what is larger is allocated and freed."""
+
+
+class Allocation(Owner):
+    """A block that ``new`` allocated. When nobody holds a Pointer into it any more, it is queued to be freed."""
+
+    __slots__ = ("address", "generation", "heap", "size")
+    heap: Heap
+
+    def __init__(self, heap: Heap, address: int, size: int) -> None:
+        super().__init__()
+        self.heap = heap
+        self.address = address
+        self.size = size
+        self.generation = heap.instance.generation
+
+    def free(self) -> None:
+        if not self.alive:
+            raise PointerError(f"the allocation at {self.address:#x} was freed before")
+        self.alive = False
+        self.heap.release(self.address, self.generation)
+
+    def __del__(self) -> None:
+        # Finalisers never enter the guest.
+        if self.alive:
+            self.heap.dropped.append((self.address, self.generation))
+
+
+class Heap:
+    """``malloc`` and ``free`` of one instance, and what of it is alive."""
+
+    instance: Instance
+
+    def __init__(self, instance: Instance, dropped: deque[tuple[int, int]]) -> None:
+        for name in ("malloc", "free"):
+            if name not in instance.exports:
+                raise BridgeError(f"{instance.name} does not export {name}, so nothing can be allocated in it")
+        self.instance = instance
+        self.malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
+        self._free: Callable[[int], int] = instance.function("free", hold_gil=True)
+        self.dropped = dropped
+        self._live: dict[int, int] = {}
+        self._generation = instance.generation
+        self.most = 0
+        """The greatest sum of bytes that were alive at once."""
+        self.bytes = 0
+
+    def take(self, size: int) -> int:
+        """The address of ``size`` zeroed bytes."""
+        if not 0 <= size < 1 << 32:
+            raise MemoryError(f"{size} bytes cannot be allocated in a 32-bit guest")
+        address = self.malloc(size or 1)
+        if address == 0:
+            raise MemoryError(f"the guest has no {size} bytes left")
+        self.instance.memory.span(address, size)[:] = bytes(size)
+        return address
+
+    def allocate(self, size: int) -> Allocation:
+        """An owned block of ``size`` zeroed bytes."""
+        self.drain()
+        address = self.take(size)
+        self.live[address] = size
+        self.bytes += size
+        self.most = max(self.most, self.bytes)
+        return Allocation(self, address, size)
+
+    @property
+    def live(self) -> dict[int, int]:
+        """The sizes of the live allocations, by address; those that a restored snapshot replaced are gone."""
+        if self._generation != self.instance.generation:
+            self._generation = self.instance.generation
+            self._live = {}
+            self.bytes = 0
+        return self._live
+
+    def release(self, address: int, generation: int) -> None:
+        """Free a block, unless what it was part of has been replaced."""
+        if generation == self.instance.generation:
+            self.bytes -= self.live.pop(address, 0)
+            self._free(address)
+
+    def drain(self) -> None:
+        """Free what was dropped without ``free()``."""
+        while self.dropped:
+            try:
+                address, generation = self.dropped.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self.release(address, generation)
+
+
+class Scratch:
+    """Memory for what lives as long as one call: a stack, as calls nest."""
+
+    def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
+        self._instance = instance
+        self._heap = heap
+        self._generation = -1
+        self.top = self._end = 0
+        self.large: list[int] = []
+
+    def reserve(self, size: int) -> int:
+        """The address of ``size`` bytes, not cleared."""
+        start = self.top
+        end = start + (size + 15 & ~15)
+        if end > self._end or self._generation != self._instance.generation:
+            return self._reserve(size)
+        self.top = end
+        return start
+
+    def _reserve(self, size: int) -> int:
+        heap = self._heap()
+        if self._generation != self._instance.generation:
+            start = heap.malloc(SCRATCH)
+            if start:
+                self._generation = self._instance.generation
+                self.top, self._end = start, start + SCRATCH
+                if size <= SCRATCH:
+                    return self.reserve(size)
+        address = heap.malloc(size or 1)
+        if not address:
+            raise MemoryError(f"the guest has no {size} bytes left for an argument")
+        self.large.append(address)
+        return address
+
+    def place(self, data: bytes | bytearray | memoryview) -> int:
+        """The address of a copy of ``data``."""
+        size = len(data)
+        address = self.reserve(size)
+        self._instance.memory.span(address, size)[:] = data
+        return address
+
+    def release(self, top: int, large: int) -> None:
+        """Give up what was reserved since ``top`` and ``len(self.large)`` were these."""
+        if top:
+            self.top = top
+        elif self._end:
+            self.top = self._end - SCRATCH
+        while len(self.large) > large:
+            address = self.large.pop()
+            if self._instance.state.dead is None:
+                self._heap().release(address, self._instance.generation)

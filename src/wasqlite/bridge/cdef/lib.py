@@ -1,0 +1,64 @@
+"""``guest.lib``: a library's functions, variables and constants as attributes, made when first used."""
+
+from __future__ import annotations
+
+from wasqlite.bridge._wasmtime import FUNC
+from wasqlite.bridge.cdef import calls
+from wasqlite.bridge.cdef.pointer import Pointer
+from wasqlite.bridge.cdef.pointertype import pointer_to
+from wasqlite.bridge.errors import LinkError, UndeclaredName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.typed import Typed
+
+
+class Lib:
+    """What the header declares. Functions become plain attributes; variables are read and written in the guest."""
+
+    def __init__(self, typed: Typed) -> None:
+        self.__dict__["_typed"] = typed
+
+    def __getattr__(self, name: str) -> Any:
+        typed: Typed = self.__dict__["_typed"]
+        layout, instance = typed.layout, typed.instance
+        if name in layout.functions:
+            extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+            if extern is None:
+                raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
+            names = layout.functions[name].get("params", ())
+            call = self.__dict__[name] = calls.bind(typed, name, layout.function(name), extern, names)
+            return call
+        if name in layout.variables:
+            pointer = self._variable(name)
+            return pointer._type.target.load(pointer, pointer._address)
+        if name in layout.constants:
+            return layout.constants[name]
+        raise UndeclaredName(f"{instance.name} declares no {name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        typed: Typed = self.__dict__["_typed"]
+        if name not in typed.layout.variables:
+            raise UndeclaredName(f"{typed.instance.name} declares no variable {name}")
+        pointer = self._variable(name)
+        pointer._type.target.store(pointer, pointer._address, value)
+
+    def _variable(self, name: str) -> Pointer:
+        """A Pointer to a variable, which an exported global of its name tells the address of."""
+        typed: Typed = self.__dict__["_typed"]
+        instance = typed.instance
+        if instance.state.dead is not None:
+            instance.refuse()
+        address = instance.global_value(name)
+        if address is None:
+            raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
+        ctype = typed.layout.type(typed.layout.variables[name]["type"])
+        pointer = pointer_to(ctype).make(instance, address, address, address + ctype.extent())
+        pointer._reach(address, ctype.extent())
+        return pointer
+
+    def __dir__(self) -> list[str]:
+        layout = self.__dict__["_typed"].layout
+        return sorted({*layout.functions, *layout.variables, *layout.constants})

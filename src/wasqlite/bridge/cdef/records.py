@@ -1,0 +1,138 @@
+"""Structs and unions: fields where the compiler put them, as attributes of the Pointers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wasqlite.bridge.cdef.numbers import Boolean, Number
+from wasqlite.bridge.cdef.pointer import Pointer
+from wasqlite.bridge.cdef.types import CType, expected, join
+from wasqlite.bridge.errors import BridgeError, DeclarationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class Field:
+    """A named part of a record: ``offset`` bytes from its beginning, or a bit field."""
+
+    __slots__ = ("bit_offset", "bits", "ctype", "name", "offset", "size")
+
+    def __init__(self, name: str, ctype: CType, offset: int, bits: int | None = None, bit_offset: int = 0) -> None:
+        self.name = name
+        self.ctype = ctype
+        self.bits = bits
+        self.bit_offset = bit_offset
+        if bits is not None:
+            # The fewest bytes that hold all its bits: a neighbour may be written at the same time.
+            offset, self.bit_offset = offset + bit_offset // 8, bit_offset % 8
+            self.size = (self.bit_offset + bits + 7) // 8
+        else:
+            self.size = ctype.size or 0
+        self.offset = offset
+
+    def load(self, record: Pointer) -> Any:
+        """The field's value."""
+        address = record._reach(record._address + self.offset, self.size)
+        if self.bits is None:
+            return self.ctype.load(record, address)
+        raw = int.from_bytes(record._instance.memory.read(address, self.size), "little") >> self.bit_offset
+        raw &= (1 << self.bits) - 1
+        if isinstance(self.ctype, Boolean):
+            return bool(raw)
+        signed = isinstance(self.ctype, Number) and self.ctype.kind.islower()
+        return raw - (1 << self.bits) if signed and raw >> self.bits - 1 else raw
+
+    def store(self, record: Pointer, value: Any) -> None:
+        """Change the field."""
+        address = record._reach(record._address + self.offset, self.size)
+        try:
+            if self.bits is None:
+                self.ctype.store(record, address, value)
+            else:
+                self._store_bits(record, address, value)
+        except BridgeError as error:
+            raise type(error)(f"{record._type.target.spell()}.{self.name}: {error}") from None
+
+    def _store_bits(self, record: Pointer, address: int, value: Any) -> None:
+        assert self.bits is not None and isinstance(self.ctype, Number)
+        number = int(self.ctype.number(value))
+        low, high = (-(1 << self.bits - 1), (1 << self.bits - 1) - 1) if self.ctype.kind.islower() else (0, -1)
+        if not low <= number <= (high if low else (1 << self.bits) - 1):
+            raise self.ctype.misfit(value).__class__(f"{number} does not fit into {self.bits} bits")
+        memory = record._instance.memory
+        mask = (1 << self.bits) - 1 << self.bit_offset
+        before = int.from_bytes(memory.read(address, self.size), "little")
+        after = before & ~mask | number << self.bit_offset & mask
+        memory.write(address, after.to_bytes(self.size, "little"))
+
+
+class RecordType(CType):
+    """A struct or union. Its fields are looked up when first needed, since records may point at each other."""
+
+    __slots__ = ("_fields", "_resolve", "kind", "members", "name")
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        size: int | None,
+        align: int,
+        resolve: Callable[[], Iterator[Field]],
+        members: Callable[[], list[CType]],
+    ) -> None:
+        super().__init__(size, align)
+        self.name = name
+        self.kind = kind
+        self._resolve = resolve
+        self.members = members
+        """The types of its direct members, those without a name included; unnamed bit fields are none."""
+        self._fields: dict[str, Field] | None = None
+
+    def spell(self, inner: str = "") -> str:
+        return join(self.name, inner)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """All fields by name, those of anonymous members included."""
+        if self._fields is None:
+            self._fields = {field.name: field for field in self._resolve()}
+        return self._fields
+
+    def field(self, name: str) -> Field:
+        """The field of that name."""
+        found = self.fields.get(name)
+        if found is None:
+            known = f"it has {', '.join(self.fields)}" if self.fields else "its fields are not declared"
+            raise DeclarationError(f"{self.name} has no field {name!r}; {known}")
+        return found
+
+    def load(self, at: Pointer, address: int) -> Pointer:
+        return at._at(self, address)
+
+    def store(self, at: Pointer, address: int, value: Any) -> None:
+        from wasqlite.bridge.cdef.initialize import fill_record
+
+        fill_record(at._at(self, address), self, value)
+
+
+def make_class(record: RecordType) -> type[Pointer]:
+    """The class of the Pointers to a record: a Pointer with a property for each field, save where it has a method."""
+    body: dict[str, Any] = {"__slots__": (), "__doc__": f"A pointer to ``{record.name}``.", "__module__": __name__}
+    for name, field in record.fields.items():
+        if not hasattr(Pointer, name):
+            body[name] = _property(field)
+    return type(record.name.rpartition(" ")[2], (Pointer,), body)
+
+
+def _property(field: Field) -> property:
+    return property(field.load, field.store, None, f"``{field.ctype.spell(field.name)}``")
+
+
+def fits(record: RecordType, value: object) -> Pointer:
+    """``value``, if it is a Pointer to such a record."""
+    if not isinstance(value, Pointer) or value._type.target is not record:
+        raise expected(record, f"a dict, a sequence, or a Pointer to {record.name}", value)
+    return value
