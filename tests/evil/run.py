@@ -1,4 +1,4 @@
-"""The corpus of evil modules on every Python found here, and the count: ``python tests/evil/run.py [part of a name]``."""
+"""The evil modules on every Python found here, and the count: ``python tests/evil/run.py [part of a name]``."""
 
 from __future__ import annotations
 
