@@ -126,8 +126,8 @@ class Instance:
         from wasqlite.bridge.interruption import Interruption  # what only some programs need
 
         memory = -1 if policy.memory is None else policy.memory
-        # Two instances and memories: the guest's and the adapter's.
-        engine.api.store_limiter(store, memory, policy.table, 2, _MOST_TABLES, 2)
+        # Instances and memories besides the guest's are the adapters'.
+        engine.api.store_limiter(store, memory, policy.table, -1, _MOST_TABLES, -1)
         self.interruption = Interruption(
             engine, self.name, store, self._context, self.state, self.parked, unused, policy.deadline
         )

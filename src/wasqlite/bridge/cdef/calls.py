@@ -15,6 +15,7 @@ from struct import Struct
 from types import CodeType
 
 from wasqlite.bridge._wasmtime import Extern
+from wasqlite.bridge.calls import limits
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.arguments import Back, converter, explain, variadic
 from wasqlite.bridge.cdef.numbers import MISFITS, Boolean, Character, Number
@@ -57,7 +58,10 @@ def call({parameters}):
                     _pointer = _nest()
                     _aside = _parked[:]
                     _parked.clear()
+                else:
+                    {limit}
                 _state.depth = _depth + 1
+                {started}
                 try:
                     _pack(_raw, 0{arguments})
                 except _misfits:
@@ -84,7 +88,9 @@ _COPY_BACK = "if _backs: _copy_back(_backs)"
 
 
 @cache
-def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str) -> CodeType:
+def _code(
+    parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str, limit: str, started: str
+) -> CodeType:
     scratch = bool(conversions)
     source = _TEMPLATE.format(
         parameters=", ".join(parameters),
@@ -94,6 +100,8 @@ def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, .
         values="".join(f"{argument}, " for argument in arguments),
         result=result,
         end=_END if scratch else "",
+        limit=limit,
+        started=started,
     )
     return compile(source, "<wasqlite typed call>", "exec")
 
@@ -250,7 +258,9 @@ def bind(
         ),
     }
     settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
-    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle)
+    limit, started, names_of_limits = limits(instance, "_")
+    namespace |= names_of_limits
+    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle, limit, started)
     exec(code, namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
