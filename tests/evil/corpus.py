@@ -17,7 +17,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from guests import compiled
 
 from wasqlite.bridge import (
+    ArgumentRangeError,
+    ArgumentTypeError,
     BridgeError,
+    CallbackClosed,
     DeadlineExceeded,
     Directory,
     Exited,
@@ -29,6 +32,7 @@ from wasqlite.bridge import (
     LinkError,
     LoadError,
     MemoryAccessError,
+    PointerError,
     Policy,
     ReentryError,
     Trap,
@@ -567,6 +571,188 @@ add("C: renumbering everything", with_files("renumbers", lambda n: 0 < n < 100),
 add("C: a path of 100,000 bytes", with_files("long_path", lambda n: n == 1), None)
 add("C: a path that goes up 900 times", with_files("many_ups", lambda n: n == 1), None)
 add("C: more randomness than memory", with_files("huge_random", lambda n: n == 1), None)
+
+# -- typed calls, pointers and callbacks ------------------------------------------------------------------------------
+
+T = r"""
+#include <stdlib.h>
+#include <string.h>
+typedef int (*binary)(int, int);
+static binary kept;
+EXPORT void keep(binary f) { kept = f; }
+EXPORT int call_kept(int a, int b) { return kept(a, b); }
+EXPORT int call_with_less(binary f) { int (*volatile g)(int) = (int (*)(int))(void *)f; return g(5); }
+EXPORT char *endless(void) { char *p = malloc(1 << 21); memset(p, 'A', 1 << 21); return p; }
+EXPORT char *wild(unsigned at) { return (char *)at; }
+EXPORT void spin(int n) { volatile int i = n; while (n) i++; }
+EXPORT void scribble_over(char *p, int n) { memset(p, 0xff, n); }
+EXPORT int length(const char *p) { return strlen(p); }
+EXPORT void release(void *p) { free(p); }
+"""
+TYPES = {
+    "format": 1,
+    "name": "evil",
+    "typedefs": {"binary": "int (*)(int, int)"},
+    "functions": {
+        "keep": {"type": "void (binary)", "params": ["f"]},
+        "call_kept": {"type": "int (int, int)", "params": ["a", "b"]},
+        "call_with_less": {"type": "int (binary)", "params": ["f"]},
+        "endless": {"type": "char *(void)", "params": []},
+        "wild": {"type": "char *(unsigned int)", "params": ["at"]},
+        "spin": {"type": "void (int)", "params": ["n"]},
+        "scribble_over": {"type": "void (char *, int)", "params": ["p", "n"]},
+        "length": {"type": "int (const char *)", "params": ["p"]},
+        "release": {"type": "void (void *)", "params": ["p"]},
+        "free": {"type": "void (unsigned long long)", "params": ["p"]},
+    },
+}
+
+
+def typed(expected: Any, match: str = "", policy: Policy = LIMITS) -> Callable[[Callable[[Any], Any]], None]:
+    def register(run: Callable[[Any], Any]) -> None:
+        def case() -> None:
+            with Library(compiled(T).read_bytes(), types=TYPES).open(policy) as guest:
+                run(guest)
+
+        add("typed: " + run.__name__.replace("_", " "), case, expected, match)
+
+    return register
+
+
+@typed(CallbackClosed, "was closed before")
+def a_dead_callback(guest: Any) -> None:
+    callback = guest.callback("binary", max)
+    guest.lib.keep(callback)
+    assert guest.lib.call_kept(3, 4) == 4
+    callback.close()
+    guest.lib.call_kept(3, 4)
+
+
+@typed(Trap, MISMATCH)
+def a_callback_called_as_another_type(guest: Any) -> None:
+    guest.lib.call_with_less(guest.callback("binary", max))
+
+
+@typed(Trap)
+def a_callback_that_is_a_number(guest: Any) -> None:
+    guest.lib.keep(guest.cast("binary", 54321))
+    guest.lib.call_kept(1, 2)
+
+
+@typed(PointerError)
+def passing_a_closed_callback(guest: Any) -> None:
+    callback = guest.callback("binary", max)
+    callback.close()
+    guest.lib.keep(callback)
+
+
+@typed(DeadlineExceeded, LATE)
+def an_endless_loop(guest: Any) -> None:
+    guest.lib.spin(1)
+
+
+@typed(DeadlineExceeded, LATE)
+def an_endless_loop_inside_a_callback(guest: Any) -> None:
+    guest.lib.keep(guest.callback("binary", lambda a, b: guest.lib.spin(1) or 0))
+    guest.lib.call_kept(1, 2)
+
+
+@typed((Trap, RecursionError))
+def recursion_through_callbacks(guest: Any) -> None:
+    guest.lib.keep(guest.callback("binary", lambda a, b: guest.lib.call_kept(a, b)))
+    guest.lib.call_kept(1, 2)
+
+
+@typed(PointerError)
+def a_result_without_an_end(guest: Any) -> None:
+    guest.lib.endless().string()
+
+
+@typed(PointerError)
+def a_result_that_points_outside(guest: Any) -> None:
+    guest.lib.wild(0xFFFF_FF00).string()
+
+
+@typed(PointerError)
+def reading_where_a_result_points_outside(guest: Any) -> None:
+    guest.lib.wild(0xFFFF_FF00).bytes(100)
+
+
+@typed(PointerError)
+def writing_where_a_result_points_outside(guest: Any) -> None:
+    guest.lib.wild(0xFFFF_FFFF).write(b"xyz")
+
+
+@typed(PointerError)
+def what_null_points_at(guest: Any) -> None:
+    guest.lib.wild(0)[0]
+
+
+@typed(PointerError)
+def an_index_beyond_an_array(guest: Any) -> None:
+    guest.new("int[10]")[10]
+
+
+@typed(PointerError)
+def reading_what_was_freed(guest: Any) -> None:
+    pointer = guest.new("int *", 5)
+    pointer.free()
+    pointer[0]
+
+
+@typed(PointerError, "was freed")
+def freeing_twice_from_python(guest: Any) -> None:
+    pointer = guest.new("int *", 5)
+    pointer.free()
+    pointer.free()
+
+
+@typed(PointerError, "another instance")
+def another_instance_s_pointer(guest: Any) -> None:
+    with Library(compiled(T).read_bytes(), types=TYPES).open(LIMITS) as other:
+        guest.lib.length(other.new("char[10]", b"x"))
+
+
+@typed(LinkError, "declared as")
+def a_declaration_that_lies(guest: Any) -> None:
+    guest.lib.free(5)
+
+
+@typed(ArgumentTypeError)
+def text_as_a_number(guest: Any) -> None:
+    guest.lib.spin("1")
+
+
+@typed(ArgumentRangeError)
+def a_number_that_is_too_large(guest: Any) -> None:
+    guest.lib.spin(1 << 40)
+
+
+@typed((Trap, DeadlineExceeded, MemoryError, type(None)))
+def a_heap_that_the_guest_destroyed(guest: Any) -> None:
+    pointer = guest.new("char[100]")
+    guest.lib.scribble_over(pointer, 5000)
+    for _ in range(100):
+        guest.new("char[1000]")
+
+
+@typed((Trap, DeadlineExceeded, type(None)))
+def what_python_owns_freed_by_the_guest(guest: Any) -> None:
+    pointer = guest.new("char[100]")
+    guest.lib.release(pointer)
+    pointer.free()
+
+
+@typed(MemoryError)
+def more_than_the_policy_gives(guest: Any) -> None:
+    guest.new(f"char[{1 << 30}]")
+
+
+@typed(BridgeError, "full")
+def more_callbacks_than_the_policy_gives(guest: Any) -> None:
+    for _ in range(2000):
+        guest.callback("binary", max)
+
 
 # -- lies to every function of WASI, and of the driver ----------------------------------------------------------------
 
