@@ -8,11 +8,13 @@ from pathlib import Path
 
 from native import ROOT, cache_directory, fetch, sha256  # isort: skip  (makes build/ importable)
 
-from cache import write_atomically
-from compile import LINK_FLAGS, compile_unit, link, object_key
+from compile import LINK_FLAGS, sqlite_units
 from fetch_upstream import fetch as fetch_upstream
-from toolchain import find_toolchain
-from wasm_sections import read_exports_list
+from wasqlite.bridge.builder.cache import write_atomically
+from wasqlite.bridge.builder.linking import link
+from wasqlite.bridge.builder.toolchain import find_toolchain
+from wasqlite.bridge.builder.units import compile_units
+from wasqlite.bridge.builder.wasm_sections import read_exports_list
 
 SPEEDTEST_MAIN = "speedtest1_main"
 # main() is a function like others here: what it printed is flushed when it returns, not when a process ends.
@@ -36,10 +38,9 @@ def speedtest_program() -> Path:
 
 def build(*, speedtest: bool = False, names: bool = False) -> Path:
     """The module, from the build's own cached objects: the same code, whatever is added."""
-    amalgamation, toolchain = fetch(), find_toolchain()
-    objects = cache_directory() / "objects"
+    toolchain = find_toolchain()
     exports = read_exports_list(ROOT / "c-src" / "exports.txt")
-    linked = {}
+    units = sqlite_units(ROOT / "c-src", fetch())
     with tempfile.TemporaryDirectory() as scratch:
         sources = sorted((ROOT / "c-src").glob("*.c"))
         if speedtest:
@@ -48,12 +49,9 @@ def build(*, speedtest: bool = False, names: bool = False) -> Path:
             shutil.copy(speedtest_program(), wrapper.parent / "speedtest1.c")
             sources.append(wrapper)
             exports.append(SPEEDTEST_MAIN)
-        for source in sources:
-            linked[f"{source.stem}.o"] = cached = objects / f"{object_key(source, toolchain)}.o"
-            if not cached.is_file():
-                compile_unit(source, amalgamation, toolchain, cached)
+        objects = compile_units(units, sources, toolchain)
     flags = ["--strip-debug" if names and flag == "--strip-all" else flag for flag in LINK_FLAGS]
-    module = link(linked, exports, toolchain, flags)
+    module = link(objects, exports, toolchain, flags)
     path = cache_directory() / "bench" / f"sqlite-{sha256(module)[:16]}.wasm"
     if not path.exists():
         write_atomically(path, module)

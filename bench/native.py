@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "build"))
 
-from cache import cache_directory, sha256, write_atomically  # noqa: E402
 from fetch_sqlite import SQLITE_SHA256, SQLITE_SOURCE_ID, fetch  # noqa: E402
-from report import BuildError, run_command, step  # noqa: E402
+from wasqlite.bridge.builder.cache import cache_directory, sha256, write_atomically  # noqa: E402
+from wasqlite.bridge.builder.report import BuildError, run_command, step  # noqa: E402
 
 __all__ = [
     "SQLITE_SOURCE_ID",

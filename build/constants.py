@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from cache import write_atomically
 from fetch_sqlite import SQLITE_VERSION, fetch
-from report import BuildError, run_command
+from source_tree import ROOT
+from wasqlite.bridge.builder.cache import write_atomically
+from wasqlite.bridge.builder.report import BuildError, run_command
 
-ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "src" / "wasqlite" / "capi" / "constants.py"
 RESULT_SECTIONS = ("Result Codes", "Extended Result Codes")
 # Titles of the header's chapters. A title that vanishes from the header is an error.

@@ -15,8 +15,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from cache import cache_directory, sha256, write_atomically
-from report import BuildError, run_command, step
+import source_tree  # noqa: F401 - makes wasqlite importable
+from wasqlite.bridge.builder.cache import cache_directory, sha256, write_atomically
+from wasqlite.bridge.builder.report import BuildError, run_command, step
 
 SQLITE_VERSION = "3.54.1"
 SQLITE_SOURCE_ID = "2026-10-16 14:45:20 555e07ef33f69a0957d24d8e555b702464a131d6f1607f4c3c1e4551e8e6ca76"

@@ -13,8 +13,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from cache import cache_directory, write_atomically
-from report import BuildError, run_command, step
+import source_tree  # noqa: F401 - makes wasqlite importable
+from wasqlite.bridge.builder.cache import cache_directory, write_atomically
+from wasqlite.bridge.builder.report import BuildError, run_command, step
 
 PACKAGE = "sqlite3"
 WANTED = ("mptest/", "test/speedtest1.c")

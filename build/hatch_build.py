@@ -9,13 +9,14 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 # hatchling loads this file by its path, so its neighbours need theirs; only for the length of these imports.
+_path = list(sys.path)
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 try:
     from compile import build_module
-    from report import BuildError, check_python
-    from toolchain import build_requirements
+    from wasqlite.bridge.builder.report import BuildError, check_python
+    from wasqlite.bridge.builder.toolchain import build_requirements
 finally:
-    del sys.path[0]
+    sys.path[:] = _path
 
 
 class WasmBuildHook(BuildHookInterface[Any]):

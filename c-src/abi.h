@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WSQ_ABI 5
+#define WSQ_ABI 6
 
 /* How many arguments a callback can have: SQLITE_MAX_FUNCTION_ARG. */
 #define WSQ_ARGUMENTS 1000
@@ -20,6 +20,7 @@
 
 /* Bits of wsq_status_block.flags */
 #define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */
+#define WSQ_FLAG_UNSUITABLE 2u /* a row of the input cannot be read, and is to be sent in another way; those before it are done */
 
 /* Bits of wsq_column.flags */
 #define WSQ_TEXT_NUL 1u      /* a text value holds a NUL byte */

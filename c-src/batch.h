@@ -1,4 +1,4 @@
-/* Columnar batches: rows of a statement written out as one typed buffer per column, and the same form read back. */
+/* Columnar batches: rows of a statement written out as one typed buffer per column. The same form read back: rows.h. */
 
 #ifndef WASQLITE_BATCH_H
 #define WASQLITE_BATCH_H
@@ -31,16 +31,5 @@ void batch_end(batch *b);
 /* The first row as one 8-byte value per column: int64, float64, address and size of text or blob, 0 for NULL. Returns the storage
  * classes, three bits each, first column lowest; 0 when there are too many columns. */
 uint64_t batch_record(const batch *b, int64_t *record);
-
-/* An input batch being read row by row. */
-typedef struct batch_reader {
-  const wsq_column *columns;
-  uint32_t column_count;
-  uint32_t *cursors;           /* per column: how much of its payload was read */
-} batch_reader;
-
-int reader_begin(batch_reader *r, const wsq_column *columns, uint32_t count);
-int reader_bind(batch_reader *r, sqlite3_stmt *stmt, uint32_t row, int copy);
-void reader_end(batch_reader *r);
 
 #endif

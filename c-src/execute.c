@@ -1,6 +1,7 @@
 /* The fused calls: bind, step and encode a batch of rows, or bind and step a batch of parameter rows, in one crossing. */
 
 #include "execute.h"
+#include "bulk.h"
 #include "status.h"
 
 #include <string.h>
@@ -13,6 +14,7 @@ int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32
                          uint32_t max_bytes, const uint8_t *mask, uint32_t count, uint32_t reprepared);
 int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, const uint8_t *mask, uint32_t count);
 int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows);
+int wsq_execute_rows(sqlite3_stmt *stmt, const uint8_t *data, uint32_t size, uint32_t readable);
 
 /* The statement that execute_many left on a row nobody has read yet: the next fetch starts with that row. */
 static sqlite3_stmt *left_on_row = NULL;
@@ -163,44 +165,96 @@ int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes
   return fetch_more(stmt, max_rows, max_bytes, 0, mask, count);
 }
 
-int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {
-  wsq_call *call = call_begin();
-  if (!call) return SQLITE_NOMEM;
+/* copy: SQLite makes its own copies; else the input must stay in place while the statement holds the bindings. */
+static int bind_row(const row_source *source, sqlite3_stmt *stmt, int copy) {
+  sqlite3_destructor_type lifetime = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
+  for (uint32_t i = 0; i < source->width; i++) {
+    const row_cell *cell = &source->cells[i];
+    int index = (int)i + 1;
+    int rc;
+    switch (cell->type) {
+      case SQLITE_INTEGER:
+        rc = sqlite3_bind_int64(stmt, index, cell->value.integer);
+        break;
+      case SQLITE_FLOAT:
+        rc = sqlite3_bind_double(stmt, index, cell->value.real);
+        break;
+      case SQLITE_TEXT:
+        rc = sqlite3_bind_text64(stmt, index, cell->value.bytes, cell->size, lifetime, SQLITE_UTF8);
+        break;
+      case SQLITE_BLOB:
+        rc = sqlite3_bind_blob64(stmt, index, cell->value.bytes, cell->size, lifetime);
+        break;
+      default:
+        rc = sqlite3_bind_null(stmt, index);
+    }
+    if (rc) return rc;
+  }
+  return SQLITE_OK;
+}
+
+/* Every row of the source, until one fails or cannot be read. */
+static int execute_rows(wsq_call *call, sqlite3_stmt *stmt, row_source *source, int rc) {
   sqlite3 *db = sqlite3_db_handle(stmt);
-  /* A statement without columns never stays on a row, so its bindings may point into the input batch while it runs; they
+  /* A statement without columns never stays on a row, so its bindings may point into the input while it runs; they
    * are cleared before the host can overwrite that. A statement with columns needs SQLite's own copies. */
   int copy = sqlite3_column_count(stmt) > 0;
   int64_t changes = 0;
   uint32_t done = 0;
-  batch_reader reader;
+  int found = ROWS_NEXT;
+  bulk_outcome bulk;
   call->out.rows = call->out.column_count = 0;
   reset(stmt);
-  int rc = reader_begin(&reader, columns, ncolumns);
-  if (rc == SQLITE_OK) rc = SQLITE_DONE;
-  while (rc == SQLITE_DONE && done < rows && !call->compare_failed) {
-    rc = reader_bind(&reader, stmt, done, copy);
-    if (rc) break;
-    execute_forget(stmt);
-    rc = sqlite3_step(stmt);
-    if (rc == SQLITE_DONE) {
-      changes += sqlite3_changes64(db);
-      sqlite3_reset(stmt);
-      done++;
-    } else if (rc == SQLITE_ROW) {
-      /* Not reset, so that the next bind is a misuse, as in the stdlib module; the row waits for a fetch. */
-      left_on_row = stmt;
-      rc = SQLITE_DONE;
-      done++;
+  if (rc == SQLITE_OK && !copy && bulk_insert(stmt, source, &bulk)) {
+    rc = bulk.rc;
+    changes = done = bulk.done;
+    found = bulk.unsuitable ? ROWS_UNSUITABLE : ROWS_END;
+  } else if (rc == SQLITE_OK) {
+    rc = SQLITE_DONE;
+    while (rc == SQLITE_DONE && !call->compare_failed && (found = source->next(source)) == ROWS_NEXT) {
+      rc = bind_row(source, stmt, copy);
+      if (rc) break;
+      execute_forget(stmt);
+      rc = sqlite3_step(stmt);
+      if (rc == SQLITE_DONE) {
+        changes += sqlite3_changes64(db);
+        sqlite3_reset(stmt);
+        done++;
+      } else if (rc == SQLITE_ROW) {
+        /* Not reset, so that the next bind is a misuse, as in the stdlib module; the row waits for a fetch. */
+        left_on_row = stmt;
+        rc = SQLITE_DONE;
+        done++;
+      }
     }
+  }
+  if (found == ROWS_UNSUITABLE) {
+    if (source->columns) rc = SQLITE_MISUSE;
+    else call_set_flag(WSQ_FLAG_UNSUITABLE);
   }
   if (rc != SQLITE_DONE) {
     call_capture(call, db, rc);
     reset(stmt);
   }
   if (!copy) sqlite3_clear_bindings(stmt);
-  reader_end(&reader);
+  rows_end(source);
   call_statement(stmt);
   wsq_block.rows = done;
   wsq_block.changes_sum = changes;
   return call_end(call, db, rc);
+}
+
+int wsq_execute_many(sqlite3_stmt *stmt, const wsq_column *columns, uint32_t ncolumns, uint32_t rows) {
+  wsq_call *call = call_begin();
+  if (!call) return SQLITE_NOMEM;
+  row_source source;
+  return execute_rows(call, stmt, &source, rows_from_columns(&source, columns, ncolumns, rows));
+}
+
+int wsq_execute_rows(sqlite3_stmt *stmt, const uint8_t *data, uint32_t size, uint32_t readable) {
+  wsq_call *call = call_begin();
+  if (!call) return SQLITE_NOMEM;
+  row_source source;
+  uint32_t width = (uint32_t)sqlite3_bind_parameter_count(stmt);
+  return execute_rows(call, stmt, &source, rows_from_marshal(&source, data, size, width, readable));
 }

@@ -1,5 +1,6 @@
 /* Preparing, describing, resetting and finalizing statements. */
 
+#include "bulk.h"
 #include "execute.h"
 #include "status.h"
 
@@ -91,6 +92,7 @@ int wsq_finalize(sqlite3_stmt *stmt) {
   if (!call) return SQLITE_NOMEM;
   if (!stmt) return call_end(call, NULL, SQLITE_OK);
   execute_forget(stmt);
+  bulk_forget(stmt);
   int rc = sqlite3_reset(stmt);
   call_end(call, sqlite3_db_handle(stmt), rc);
   sqlite3_finalize(stmt);

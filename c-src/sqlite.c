@@ -4,3 +4,5 @@
 #include "sqlite3.c"
 #include "sqlite_row.h"
 #include "sqlite_pages.h"
+#include "sqlite_page_cache.h"
+#include "sqlite_bulk.h"

@@ -18,6 +18,8 @@
 #define HAVE_LOCALTIME_R 1                 /* 'localtime' goes to localtime.c, which asks the host */
 #define HAVE_GMTIME_R 1                    /* re-entrant, in wasi-libc */
 #define HAVE_STRCHRNUL 1                   /* in wasi-libc: faster scan of format strings */
+#define HAVE_MALLOC_H 1                    /* with the next: heap.c knows how large a block is, so SQLite keeps no size of its own */
+#define HAVE_MALLOC_USABLE_SIZE 1
 #define SQLITE_HAVE_ISNAN 1                /* compiles to one instruction pair instead of a bit test */
 
 /* Features: a superset of what the stdlib's builds carry */

@@ -1,6 +1,7 @@
 /* The VFS "wasqlite": registration, clock, randomness and sleep. Semantics follow SQLite's unix VFS. */
 
 #include "vfs.h"
+#include "page_cache.h"
 #include "status.h"
 
 #include <string.h>
@@ -73,6 +74,9 @@ static sqlite3_vfs vfs = {
 };
 
 /* SQLite calls these two because of SQLITE_OS_OTHER. */
-int sqlite3_os_init(void) { return sqlite3_vfs_register(&vfs, 1); }
+int sqlite3_os_init(void) {
+  page_cache_install(); /* the one place where SQLite calls us while it starts */
+  return sqlite3_vfs_register(&vfs, 1);
+}
 
 int sqlite3_os_end(void) { return SQLITE_OK; }

@@ -1,14 +1,22 @@
-"""``executemany`` in chunks: many parameter sets in one guest call, as columns."""
+"""``executemany`` in chunks: many parameter sets in one guest call.
+
+What a chunk usually is, a list of tuples of exact types, goes as what ``marshal`` makes of it: one call of a C function
+that looks at nothing twice. (The guest reads it; nothing that comes from the guest is ever unmarshalled.) Whatever the
+guest does not take goes as columns, and there everything is looked at.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
+from marshal import dumps
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE
-from wasqlite.adapting import Loud, adapted, adapted_column, adapted_row, registered
+from wasqlite.adapting import Loud, PrepareProtocol, adapted, adapted_column, adapted_row, adapters, registered
 from wasqlite.binding import unsupported, values
 from wasqlite.capi.parameters import UnsupportedType, encode, first_unsuitable
+from wasqlite.capi.statement import BOOLS, BYTES
+from wasqlite.capi.status import UNSUITABLE_ROW
 from wasqlite.exceptions import from_failure
 
 TYPE_CHECKING = False
@@ -23,6 +31,9 @@ TARGET_BYTES = 512 << 10
 MOST_BYTES = 8 << 20
 
 _PLAIN = {tuple, list}
+_WITH_BYTES = {int, float, str, bytes, bool, type(None)}
+_WITHOUT_REFERENCES = 2
+"""The version of marshal's format in which no value refers to another."""
 
 
 def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
@@ -32,6 +43,7 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
     """
     changes = 0
     size = FIRST_ROWS
+    marshals = True
     while True:
         chunk: list[Any] = []
         error: BaseException | None = None
@@ -39,18 +51,16 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
             chunk.extend(islice(iterator, size))  # keeps what came before an exception
         except BaseException as raised:
             error = raised
-        last = error is not None or len(chunk) < size
-        rows, unsuitable = _checked(query, chunk)
-        error = unsuitable or error
-        if registered.every:
-            rows, unsuitable = _adapted(rows)
+        rows, last, encoded_size = len(chunk), error is not None or len(chunk) < size, 0
+        if marshals and chunk:
+            done, encoded_size, added = _execute_marshalled(query, chunk)
+            changes += added
+            chunk = chunk[done:]
+            marshals = not chunk
+        if chunk:
+            added, encoded_size, unsuitable = _execute_columns(query, chunk)
+            changes += added
             error = unsuitable or error
-        if rows:
-            done, encoded_size, unsuitable = _execute(query, rows)
-            changes += done
-            error = unsuitable or error
-            # The next chunk as large as the target, judging by this one, but growing step by step.
-            size = max(1, min(8 * size, MOST_ROWS, len(rows) * TARGET_BYTES // max(encoded_size, 1)))
         if error is not None:
             try:
                 raise error
@@ -58,6 +68,57 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
                 del error  # it would be in a cycle with this frame
         if last:
             return changes
+        # The next chunk as large as the target, judging by this one, but growing step by step.
+        size = max(1, min(8 * size, MOST_ROWS, rows * TARGET_BYTES // max(encoded_size, 1)))
+
+
+def _execute_marshalled(query: Query, chunk: list[Any]) -> tuple[int, int, int]:
+    """Run as much of a chunk as can go this way: rows done, encoded size, changes."""
+    if registered.every or (query.has_names and NAMED_WITH_SEQUENCE != "accept"):
+        return 0, 0, 0
+    statement = query.statement
+    readable = 0 if (bool, PrepareProtocol) in adapters else BOOLS
+    done = size = changes = 0
+    rest = chunk
+    while True:
+        try:
+            data = dumps(rest, _WITHOUT_REFERENCES)
+        except Exception:  # it holds something that marshal does not know
+            return done, size, changes
+        if len(data) > MOST_BYTES:
+            return done, size, changes
+        size = len(data)
+        status, failure = statement.execute_rows(data, readable)
+        changes += status.changes_sum
+        done += status.rows
+        if failure is not None:
+            if not (status.rows and statement.database.interrupt.asked):
+                raise from_failure(failure)
+            # Rows were done before one found the database busy. What is left has a turn of its own, and its own wait.
+            rest = chunk[done:]
+        elif not status.flags & UNSUITABLE_ROW:
+            return done, size, changes
+        else:
+            rest = chunk[done:]
+            if readable & BYTES or not (set(map(type, rest)) <= _PLAIN and _has_no_buffers_but_bytes(rest)):
+                return done, size, changes
+            readable |= BYTES
+
+
+def _has_no_buffers_but_bytes(rows: list[Any]) -> bool:
+    return set(map(type, chain.from_iterable(rows))) <= _WITH_BYTES
+
+
+def _execute_columns(query: Query, chunk: list[Any]) -> tuple[int, int, BaseException | None]:
+    """Run a chunk, up to the first row that is not suitable: changes, encoded size, and that row's error."""
+    rows, error = _checked(query, chunk)
+    if registered.every:
+        rows, unsuitable = _adapted(rows)
+        error = unsuitable or error
+    if not rows:
+        return 0, 0, error
+    changes, size, unsuitable = _execute(query, rows)
+    return changes, size, unsuitable or error
 
 
 def _checked(query: Query, chunk: list[Any]) -> tuple[list[Sequence[Any]], BaseException | None]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build"))
-
-from cache import cache_directory, sha256, write_atomically
-from toolchain import find_toolchain
+from wasqlite.bridge.builder.cache import cache_directory, sha256, write_atomically
+from wasqlite.bridge.builder.toolchain import find_toolchain
 
 COMPILE = ("-std=gnu17", "-O1", "-Wall", "-Wextra", "-Werror=date-time", "-fno-sanitize=undefined")
 LINK = (

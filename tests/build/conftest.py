@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "build"))
 
-import cache  # noqa: E402
 import fetch_sqlite  # noqa: E402
+from wasqlite.bridge.builder import cache  # noqa: E402
 
 
 @pytest.fixture

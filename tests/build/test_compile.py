@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import cache
 import compile as compile_step
-import stamp
-from report import BuildError
-from toolchain import Toolchain
+from wasqlite.bridge.builder import cache
+from wasqlite.bridge.builder.report import BuildError
+from wasqlite.bridge.builder.toolchain import Toolchain
 
 # A "compiler" that logs its inputs. Its object is the source; its module exports `memory` and `_initialize`.
 STAND_IN = r"""
@@ -123,7 +122,7 @@ def test_changed_exports_only_link(tree: Tree) -> None:
     assert tree.build() == {"link"}
 
 
-@pytest.mark.parametrize("name", [stamp.MODULE_NAME, stamp.PROVENANCE_NAME])
+@pytest.mark.parametrize("name", [compile_step.MODULE_NAME, compile_step.PROVENANCE_NAME])
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\0asm damaged", None])
 def test_a_damaged_or_missing_output_is_made_again(tree: Tree, name: str, content: bytes | None) -> None:
     tree.build()
@@ -166,7 +165,7 @@ def test_an_incomplete_tree_is_one_line(tree: Tree) -> None:
 
 def test_provenance_names_no_path(tree: Tree) -> None:
     tree.build()
-    text = (tree.root / "src" / "wasqlite" / "_wasm" / stamp.PROVENANCE_NAME).read_text()
+    text = (tree.root / "src" / "wasqlite" / "_wasm" / compile_step.PROVENANCE_NAME).read_text()
     assert str(tree.root) not in text
     assert str(cache.cache_directory()) not in text
 

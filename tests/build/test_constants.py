@@ -11,7 +11,7 @@ import pytest
 
 import constants
 import fetch_sqlite
-from report import BuildError
+from wasqlite.bridge.builder.report import BuildError
 
 CHECKED_IN = constants.OUTPUT
 

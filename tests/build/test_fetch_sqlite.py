@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import fetch_sqlite
-from report import BuildError
+from wasqlite.bridge.builder.report import BuildError
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="the stand-in for npm is a shell script")
 

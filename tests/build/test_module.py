@@ -13,8 +13,8 @@ import pytest
 
 import compile as compile_step
 import fetch_sqlite
-import wasm_sections
-from cache import sha256
+from wasqlite.bridge.builder import wasm_sections
+from wasqlite.bridge.builder.cache import sha256
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +69,8 @@ def test_two_clean_builds_give_the_same_bytes(root: Path, tmp_path: Path) -> Non
     digests = []
     for name in ("a", "another/and/deeper"):
         tree = tmp_path / name / "tree"
-        for folder in ("build", "c-src"):
-            shutil.copytree(root / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in ("build", "c-src", "src"):
+            shutil.copytree(root / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__", "_wasm"))
         environment = {
             **os.environ,
             "WASQLITE_CACHE_DIR": str(tmp_path / name / "cache"),

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import report
-import toolchain
-from report import BuildError
+from wasqlite.bridge.builder import report, toolchain
+from wasqlite.bridge.builder.report import BuildError
 
 
 def test_zig_is_pinned_alike_everywhere(root: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_large_database_does_not_go_through_guest_memory_as_a_whole(connect: C
     assert con.serialize() == (tmp_path / "x.db").read_bytes()
     assert con._database is not None
     con._database.memory.refresh()
-    assert con._database.memory.size < 16_000_000
+    assert con._database.memory.size < 24_000_000  # 8 MiB of it are the page cache
 
 
 def test_more_than_the_guest_can_hold_is_a_memory_error(con: wasqlite.Connection) -> None:

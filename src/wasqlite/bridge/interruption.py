@@ -121,6 +121,11 @@ def ticker(engine: Engine) -> Ticker:
     return made
 
 
+def too_late(name: str, deadline: float | None) -> DeadlineExceeded:
+    """What a call raises that took longer than it may."""
+    return DeadlineExceeded(f"{name}: a call took longer than its deadline of {deadline} s")
+
+
 class Interruption:
     """What makes one instance interruptible.
 
@@ -149,16 +154,14 @@ class Interruption:
         self.unused = unused
         self.ticker = ticker(engine)
         self.ticker.watch(state)
-        watcher = _watch(context, self._errors, self.unused, state, parked, partial(DeadlineExceeded, self._too_long()))
+        late = partial(too_late, name, deadline)
+        watcher = _watch(context, self._errors, self.unused, state, parked, late)
         next(watcher)
         # max() passes each argument on, after a 0, and returns the one that got the highest number. All of that is C
         # code, so that the first Python code to run is inside of the generator's nets (see trampoline).
         self._callback = EpochCallback(partial(max, 0, key=watcher.send))
         self.arm()
         engine.api.context_set_epoch_deadline(context, 1)
-
-    def _too_long(self) -> str:
-        return f"{self._name}: a call took longer than its deadline of {self.deadline} s"
 
     def arm(self) -> None:
         """Provide an error for the next time, if the last one was used."""

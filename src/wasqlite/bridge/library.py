@@ -169,7 +169,7 @@ class Library:
         if policy is not None and any(module == WASI for module, _, _ in self.imports):
             from wasqlite.bridge.wasi.system import System  # what only some programs need
 
-            system = System(memory, policy, state)
+            system = System(self._name, memory, policy, state)
             close = system.close
             held.append(system)
             provided.update({(WASI, function.name): function for function in system.functions()})

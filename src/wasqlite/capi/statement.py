@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     """Status, columns of the batch, what is raw text in them, error. Rows before an error are there."""
 
 
+BYTES, BOOLS = 1, 2
+"""Of ``Statement.execute_rows``: everything that has a buffer is of just the class ``bytes``; bools are integers."""
+
 _INTERRUPTED = Failure(SQLITE_INTERRUPT, "interrupted")
 
 
@@ -299,6 +302,31 @@ class Statement:
         https://sqlite.org/c3ref/step.html
         """
         database = self.database
+
+        def call() -> None:
+            address = database.reserve(batch.size)
+            database.memory.write(address, batch.placed(address))
+            database.call_execute_many(self.handle, address, batch.columns, batch.rows)
+
+        return self._run_many(call)
+
+    def execute_rows(self, rows: bytes, readable: int) -> tuple[Status, Failure | None]:
+        """``execute_many`` for what ``marshal.dumps(rows, 2)`` makes of a list of tuples or lists.
+
+        ``readable``: what may be in them besides int, float, str and None, ``BYTES`` and ``BOOLS``. With
+        ``UNSUITABLE_ROW`` in ``status.flags`` the row after those that were done is for ``execute_many``.
+        """
+        database = self.database
+
+        def call() -> None:
+            address = database.reserve(len(rows))
+            database.memory.write(address, rows)
+            database.function("wsq_execute_rows")(self.handle, address, len(rows), readable)
+
+        return self._run_many(call)
+
+    def _run_many(self, call: Callable[[], None]) -> tuple[Status, Failure | None]:
+        database = self.database
         progress = database.progress
         interrupt = database.interrupt
         since: float | None = None
@@ -308,14 +336,12 @@ class Statement:
             while True:
                 if database.dropped:
                     database.drain()
-                address = database.reserve(batch.size)
-                database.memory.write(address, batch.placed(address))
                 database.begin()
                 outer = progress.running
                 progress.running = interrupt
                 self.active = RUNNING
                 try:
-                    database.call_execute_many(self.handle, address, batch.columns, batch.rows)
+                    call()
                 except BaseException:
                     self._abandon()
                     raise

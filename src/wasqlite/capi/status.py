@@ -13,6 +13,9 @@ assert LAYOUT.size == 112
 WAL_DATABASE = 1
 """Bit of ``flags``: a database in WAL mode was met during the call, and the host has no shared memory."""
 
+UNSUITABLE_ROW = 2
+"""Bit of ``flags``: a row of the input is to be sent in another way; those before it are done."""
+
 
 class Status(Record):
     """One reading of the status block, field by field in the block's order."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from wasqlite.bridge.hostfunction import HostFunction
+from wasqlite.bridge.interruption import too_late
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.policy import Policy, SteppingClock
 from wasqlite.bridge.state import State
@@ -20,11 +22,12 @@ _SLICE = 0.05
 
 
 class System:
-    """What a guest takes for its operating system. ``state`` is the instance's."""
+    """What a guest takes for its operating system. ``state`` is the instance's, ``name`` its module's."""
 
-    __slots__ = ("_files", "_memory", "_policy", "_state")
+    __slots__ = ("_files", "_memory", "_name", "_policy", "_state")
 
-    def __init__(self, memory: Memory, policy: Policy, state: State) -> None:
+    def __init__(self, name: str, memory: Memory, policy: Policy, state: State) -> None:
+        self._name = name
         self._memory = memory
         self._policy = policy
         self._state = state
@@ -46,7 +49,10 @@ class System:
         yield from files
         yield from directories.functions(memory, self._files.table)
         yield from streams.functions(memory, self._files.table, files)
-        yield from poll.functions(memory, self._clocks())
+        for function in poll.functions(memory, self._clocks()):
+            if function.name == "poll_oneoff":
+                function.on_error = None  # who stops a sleep stops the guest
+            yield function
         yield from process.functions(
             memory,
             [os.fsencode(argument) for argument in policy.arguments],
@@ -74,7 +80,7 @@ class System:
             return _NoClocks(table)
         if isinstance(clock, SteppingClock):
             return _SteppingClocks(table, clock)
-        return _RealClocks(table, self._state)
+        return _RealClocks(table, self._state, partial(too_late, self._name, self._policy.deadline))
 
 
 class _NoClocks(poll.Clocks):
@@ -95,23 +101,26 @@ class _NoClocks(poll.Clocks):
 class _RealClocks(_NoClocks):
     """The host's clocks, for a guest that may be stopped while it sleeps."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_late", "_state")
     now = poll.Clocks.now
     resolutions = poll.Clocks.resolutions
     unknown = ENOTSUP
 
-    def __init__(self, table: Descriptors, state: State) -> None:
+    def __init__(self, table: Descriptors, state: State, late: Callable[[], BaseException]) -> None:
         super().__init__(table)
         self._state = state
+        self._late = late
 
     def wait(self, until: int) -> int:
         state = self._state
-        while not state.stop and (state.until is None or time.monotonic() < state.until):
-            pause = (until - time.monotonic_ns()) / 1e9
-            if pause <= 0:
-                break
-            time.sleep(min(pause, _SLICE))
-        return max(until, time.monotonic_ns())
+        while (now := time.monotonic_ns()) < until:
+            left = 1.0 if state.until is None else state.until - time.monotonic()
+            if state.stop:
+                raise state.stop[0]
+            if left <= 0:
+                raise self._late()
+            time.sleep(min((until - now) / 1e9, left, _SLICE))
+        return now
 
 
 class _SteppingClocks(_NoClocks):

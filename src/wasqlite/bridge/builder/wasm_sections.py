@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("func", "table", "memory", "global", "tag")
 
 
-class _Reader:
+class Reader:
+    """Takes a binary apart from its beginning."""
+
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
@@ -48,18 +51,23 @@ class Sections:
     custom: tuple[str, ...]
 
 
-def read_sections(data: bytes) -> Sections:
-    """Parse the import, export and custom sections of a wasm binary; raise ValueError if it is none."""
+def read_bodies(data: bytes) -> Iterator[tuple[int, Reader]]:
+    """Yield the number and the content of each section of a wasm binary; raise ValueError if it is none."""
     if data[:8] != b"\0asm\1\0\0\0":
         raise ValueError("not a wasm module")
-    imports: list[tuple[str, str, str]] = []
-    exports: list[tuple[str, str]] = []
-    custom: list[str] = []
-    sections = _Reader(data)
+    sections = Reader(data)
     sections.position = 8
     while sections.position < len(data):
         identifier = sections.byte()
-        body = _Reader(sections.take(sections.u32()))
+        yield identifier, Reader(sections.take(sections.u32()))
+
+
+def read_sections(data: bytes) -> Sections:
+    """Parse the import, export and custom sections of a wasm binary."""
+    imports: list[tuple[str, str, str]] = []
+    exports: list[tuple[str, str]] = []
+    custom: list[str] = []
+    for identifier, body in read_bodies(data):
         if identifier == 0:
             custom.append(body.name())
         elif identifier == 2:

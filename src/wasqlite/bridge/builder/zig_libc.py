@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from cache import write_atomically
-from report import BuildError, step
+from wasqlite.bridge.builder.cache import write_atomically
+from wasqlite.bridge.builder.report import BuildError, step
 
 NAMES = ("crt1-reactor.o", "libc.a", "libzigc.a", "libcompiler_rt.a")
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from report import BuildError, say
+from wasqlite.bridge.builder.report import BuildError, say
 
 
 def sha256(data: bytes) -> str:

@@ -10,9 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache import cache_directory, sha256
-from report import BuildError
-from zig_libc import build_libc, library_paths, zig_environment
+from wasqlite.bridge.builder.cache import cache_directory, sha256
+from wasqlite.bridge.builder.report import BuildError
+from wasqlite.bridge.builder.zig_libc import build_libc, library_paths, zig_environment
 
 # Exact, because another zig gives other bytes. The dependency group `build` in pyproject.toml repeats it.
 ZIG_REQUIREMENT = "ziglang==0.17.1"
@@ -32,6 +32,8 @@ class Toolchain:
     libraries: tuple[Path, ...]
     # Compiler flags that hold a path of this machine: they must not influence the output.
     location_flags: tuple[str, ...] = ()
+    # clang itself with target and headers, for what is asked of the compiler beyond objects: declarations, layouts.
+    front_end: tuple[str, ...] = ()
 
     def run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this toolchain in `directory`, where it may leave files of its own."""
@@ -69,16 +71,24 @@ def build_requirements() -> list[str]:
 
 
 def _zig() -> Toolchain:
-    if importlib.util.find_spec("ziglang") is None:
+    specification = importlib.util.find_spec("ziglang")
+    if specification is None:
         raise BuildError(f"no compiler: run `pip install {ZIG_REQUIREMENT}`, or set WASI_SDK_PATH to a wasi-sdk")
     version = importlib.metadata.version("ziglang")
     zig = (sys.executable, "-m", "ziglang")
+    library = Path(next(iter(specification.submodule_search_locations or ()))) / "lib"
+    headers = [
+        library / "include",
+        *(library / "libc" / "include" / name for name in ("wasm-wasi-musl", "generic-musl")),
+    ]
     return Toolchain(
         identity=f"ziglang {version}",
         compiler=(*zig, "cc"),
         compile_flags=("--target=wasm32-wasi",),
         linker=(*zig, "wasm-ld"),
         libraries=library_paths(cache_directory() / f"zig-{version}-wasi-libc"),
+        # `zig cc -fsyntax-only` misses the object that it did not make.
+        front_end=(*zig, "clang", "--target=wasm32-wasip1", "-nostdinc", *(f"-isystem{path}" for path in headers)),
     )
 
 
@@ -109,6 +119,7 @@ def _wasi_sdk(path: Path) -> Toolchain:
         linker=(str(linker),),
         libraries=libraries,
         location_flags=(f"--sysroot={sysroot}",),
+        front_end=(str(clang), *flags, f"--sysroot={sysroot}"),
     )
 
 

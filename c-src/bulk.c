@@ -1,0 +1,185 @@
+/* The rows that the host sent as a table, from which one INSERT ... SELECT takes them. A statement that is run for each row spends
+ * most of its time on its beginning and end: cursors, the way down the B-tree, transactions. Which statements may go this way, and
+ * why nobody can tell: sqlite_bulk.h. */
+
+#include "bulk.h"
+#include "status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char TABLE[] = "wasqlite_parameters";
+enum { COLUMNS = 64 };
+
+/* -- the table: no arguments, no constraints, one pass ------------------------------------------------------------ */
+
+static row_source *source; /* of the insert that runs; there is one, for it calls nobody back that may run another */
+static int state;          /* what its `next` said last */
+
+typedef struct table_cursor {
+  sqlite3_vtab_cursor base;
+} table_cursor;
+
+static int connect(sqlite3 *db, void *unused, int argc, const char *const *argv, sqlite3_vtab **out, char **message) {
+  (void)unused, (void)argc, (void)argv, (void)message;
+  char sql[32 + 5 * COLUMNS] = "CREATE TABLE x(";
+  char *at = sql + strlen(sql);
+  for (int i = 0; i < COLUMNS; i++) at += strlen(sqlite3_snprintf(8, at, i ? ",c%d" : "c%d", i));
+  memcpy(at, ")", 2);
+  int rc = sqlite3_declare_vtab(db, sql);
+  if (rc) return rc;
+  sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
+  *out = sqlite3_malloc(sizeof **out);
+  if (!*out) return SQLITE_NOMEM;
+  memset(*out, 0, sizeof **out);
+  return SQLITE_OK;
+}
+
+static int disconnect(sqlite3_vtab *table) {
+  sqlite3_free(table);
+  return SQLITE_OK;
+}
+
+static int best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
+  (void)table;
+  info->estimatedCost = 1e6;
+  info->estimatedRows = 100000;
+  return SQLITE_OK;
+}
+
+static int open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
+  (void)table;
+  table_cursor *cursor = sqlite3_malloc(sizeof *cursor);
+  if (!cursor) return SQLITE_NOMEM;
+  memset(cursor, 0, sizeof *cursor);
+  *out = &cursor->base;
+  return SQLITE_OK;
+}
+
+static int close(sqlite3_vtab_cursor *cursor) {
+  sqlite3_free(cursor);
+  return SQLITE_OK;
+}
+
+static int next(sqlite3_vtab_cursor *cursor) {
+  (void)cursor;
+  /* Who asks outside of an insert finds an empty table. */
+  state = source && !call_compare_failed(0) ? source->next(source) : ROWS_END;
+  return SQLITE_OK;
+}
+
+static int filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int argc, sqlite3_value **argv) {
+  (void)number, (void)text, (void)argc, (void)argv;
+  return next(cursor);
+}
+
+static int eof(sqlite3_vtab_cursor *cursor) {
+  (void)cursor;
+  return state != ROWS_NEXT;
+}
+
+static int column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int i) {
+  (void)cursor;
+  if (!source || (uint32_t)i >= source->width) return SQLITE_OK;
+  const row_cell *cell = &source->cells[i];
+  switch (cell->type) {
+    case SQLITE_INTEGER:
+      sqlite3_result_int64(context, cell->value.integer);
+      break;
+    case SQLITE_FLOAT:
+      sqlite3_result_double(context, cell->value.real);
+      break;
+    case SQLITE_TEXT:
+      sqlite3_result_text64(context, cell->value.bytes, cell->size, SQLITE_STATIC, SQLITE_UTF8);
+      break;
+    case SQLITE_BLOB:
+      sqlite3_result_blob64(context, cell->value.bytes, cell->size, SQLITE_STATIC);
+      break;
+    default:
+      break; /* NULL */
+  }
+  return SQLITE_OK;
+}
+
+static int rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out) {
+  (void)cursor;
+  *out = source ? source->row : 0;
+  return SQLITE_OK;
+}
+
+static const sqlite3_module module = {
+    .iVersion = 0,
+    .xConnect = connect, /* without xCreate: it exists by its name alone */
+    .xBestIndex = best_index,
+    .xDisconnect = disconnect,
+    .xOpen = open,
+    .xClose = close,
+    .xFilter = filter,
+    .xNext = next,
+    .xEof = eof,
+    .xColumn = column,
+    .xRowid = rowid,
+};
+
+/* -- which statements have one that loops ------------------------------------------------------------------------- */
+
+typedef struct looping {
+  struct looping *next;
+  sqlite3_stmt *stmt;
+  sqlite3_stmt *loops; /* NULL: it was tried in vain */
+} looping;
+
+static looping *known;
+
+static looping **find(sqlite3_stmt *stmt) {
+  looping **at = &known;
+  while (*at && (*at)->stmt != stmt) at = &(*at)->next;
+  return at;
+}
+
+void bulk_forget(sqlite3_stmt *stmt) {
+  looping **at = find(stmt), *entry = *at;
+  if (!entry) return;
+  *at = entry->next;
+  sqlite3_finalize(entry->loops);
+  free(entry);
+}
+
+static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
+  looping *entry = *find(stmt);
+  if (entry) return entry;
+  entry = calloc(1, sizeof *entry);
+  if (!entry) return NULL;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  entry->stmt = stmt;
+  entry->next = known;
+  known = entry;
+  if (width == 0 || width > COLUMNS || sqlite3_create_module_v2(db, TABLE, &module, NULL, NULL)) return entry;
+  entry->loops = bulk_prepare(stmt, TABLE, &module);
+  return entry;
+}
+
+int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  if (source || !bulk_allowed(db)) return 0;
+  looping *entry = lookup(stmt, rows->width);
+  if (!entry || !entry->loops) return 0;
+  sqlite3_int64 changes = sqlite3_changes64(db), total = sqlite3_total_changes64(db);
+  uint32_t first = rows->row;
+  source = rows;
+  state = ROWS_END;
+  int rc = sqlite3_step(entry->loops);
+  source = NULL;
+  if (rc != SQLITE_DONE) rc = sqlite3_reset(entry->loops); /* only now it says which error it was */
+  else sqlite3_reset(entry->loops);
+  if (rc == SQLITE_SCHEMA) { /* before the first row: the schema has changed, and it may not be fit for it any more */
+    bulk_forget(stmt);
+    return 0;
+  }
+  out->rc = rc;
+  out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
+  /* The row that was being inserted when an error came is read, and not in. */
+  out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
+  bulk_count(db, changes, total, out->done, rc != SQLITE_DONE);
+  return 1;
+}
