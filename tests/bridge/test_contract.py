@@ -5,8 +5,14 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests import compiled
 
 from wasqlite.bridge import (
     BridgeError,
@@ -152,8 +158,13 @@ def with_header(source, contract=Editor):
 
 
 @pytest.fixture(scope="module")
-def library(module):
-    return Library(module(with_header(GUEST), ["__indirect_function_table"]), name="plugin", types=TYPES)
+def wasm():
+    return compiled(with_header(GUEST)).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def library(wasm):
+    return Library(wasm, name="plugin", types=TYPES)
 
 
 @pytest.fixture
@@ -220,8 +231,8 @@ def test_records_are_pointers_of_the_guests_types(run, editor, opened):
     assert (at.line, at.column) == (3, 4)
 
 
-def test_they_are_addresses_where_the_types_are_not_known(module, editor):
-    bare = Library(module(with_header(GUEST), ["__indirect_function_table"]), name="plugin")
+def test_they_are_addresses_where_the_types_are_not_known(wasm, editor):
+    bare = Library(wasm, name="plugin")
     with bare.open(hosts=[editor]) as guest:
         assert guest.function("plugin_run")(8) == 1
         (at,) = editor.seen

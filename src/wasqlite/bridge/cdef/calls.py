@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import keyword
+import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from struct import Struct
 from types import CodeType
 
+from wasqlite.bridge import calls as raw
 from wasqlite.bridge._wasmtime import Extern
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.arguments import Back, converter, explain, variadic
@@ -57,7 +59,10 @@ def call({parameters}):
                     _pointer = _nest()
                     _aside = _parked[:]
                     _parked.clear()
+                else:
+                    {outermost}
                 _state.depth = _depth + 1
+                {started}
                 try:
                     _pack(_raw, 0{arguments})
                 except _misfits:
@@ -78,13 +83,18 @@ def call({parameters}):
                 _parked[:0] = _aside
             {end}
 """
-_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large)"
-_END = "if _scratch.top != _top or len(_scratch.large) != _large: _scratch.release(_top, _large)"
+_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large) if _state.depth else 0"
+# The first of these is done whatever strikes, as no signal handler can run before it.
+_END = """_scratch.top = _top
+            if _scratch.large and len(_scratch.large) > _large:
+                _scratch.release(_large)"""
 _COPY_BACK = "if _backs: _copy_back(_backs)"
 
 
 @cache
-def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str) -> CodeType:
+def _code(
+    parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str, outermost: str, started: str
+) -> CodeType:
     scratch = bool(conversions)
     source = _TEMPLATE.format(
         parameters=", ".join(parameters),
@@ -93,6 +103,8 @@ def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, .
         arguments="".join(f", {argument}" for argument in arguments),
         values="".join(f"{argument}, " for argument in arguments),
         result=result,
+        outermost=outermost,
+        started=started,
         end=_END if scratch else "",
     )
     return compile(source, "<wasqlite typed call>", "exec")
@@ -250,13 +262,21 @@ def bind(
         ),
     }
     settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
-    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle)
-    exec(code, namespace)
+    outermost, started, limits = _private(*raw.limits(instance))
+    namespace |= limits
+    parameters, arguments = tuple(plan.parameters), tuple(plan.arguments)
+    exec(_code(parameters, "; ".join(plan.conversions), arguments, settle, outermost, started), namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
     call._guest = typed, extern, ctype  # type: ignore[attr-defined]
     call.__doc__ = ctype.spell(name)
     return call
+
+
+def _private(outermost: str, started: str, names: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """The same code with names that no parameter has."""
+    word = re.compile(rf"(?<![.\w])({'|'.join(['state', *names])})\b")
+    return word.sub(r"_\1", outermost), word.sub(r"_\1", started), {f"_{name}": names[name] for name in names}
 
 
 def _copy_back(typed: Typed, backs: list[Back]) -> None:

@@ -106,34 +106,35 @@ class Heap:
 
 
 class Scratch:
-    """Memory for what lives as long as one call: a stack, as calls nest."""
+    """Memory for what lives as long as one call: a stack, as calls nest.
+
+    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large
+    blocks, so also that of an earlier call where a signal handler's exception prevented it.
+    """
 
     def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
         self._instance = instance
         self._heap = heap
         self._generation = -1
-        self.top = self._end = 0
+        self._base = self._end = 0
+        self.top = 0
+        """The first free byte; 0 if all are."""
         self.large: list[int] = []
 
     def reserve(self, size: int) -> int:
         """The address of ``size`` bytes, not cleared."""
-        start = self.top
-        end = start + (size + 15 & ~15)
-        if end > self._end or self._generation != self._instance.generation:
-            return self._reserve(size)
-        self.top = end
-        return start
-
-    def _reserve(self, size: int) -> int:
-        heap = self._heap()
         if self._generation != self._instance.generation:
-            start = heap.malloc(SCRATCH)
-            if start:
-                self._generation = self._instance.generation
-                self.top, self._end = start, start + SCRATCH
-                if size <= SCRATCH:
-                    return self.reserve(size)
-        address = heap.malloc(size or 1)
+            self.large.clear()
+            self._base = self._heap().take(SCRATCH)
+            self._end = self._base + SCRATCH
+            self.top = 0
+            self._generation = self._instance.generation
+        start = self.top or self._base
+        end = start + (size + 15 & ~15)
+        if end <= self._end:
+            self.top = end
+            return start
+        address = self._heap().malloc(size)
         if not address:
             raise MemoryError(f"the guest has no {size} bytes left for an argument")
         self.large.append(address)
@@ -146,13 +147,9 @@ class Scratch:
         self._instance.memory.span(address, size)[:] = data
         return address
 
-    def release(self, top: int, large: int) -> None:
-        """Give up what was reserved since ``top`` and ``len(self.large)`` were these."""
-        if top:
-            self.top = top
-        elif self._end:
-            self.top = self._end - SCRATCH
+    def release(self, large: int) -> None:
+        """Free the large blocks but for the first ones."""
         while len(self.large) > large:
             address = self.large.pop()
             if self._instance.state.dead is None:
-                self._heap().release(address, self._instance.generation)
+                self._heap().release(address, self._generation)

@@ -46,6 +46,8 @@ class Layout:
         self._typedefs: dict[str, str] = {**_TYPEDEFS, **table.get("typedefs", {})}
         self._records: dict[str, Any] = table.get("records", {})
         self._enums: dict[str, Any] = table.get("enums", {})
+        # What has no name of its own is called as its typedef is.
+        self._shown = {target: name for name, target in self._typedefs.items() if "$" in target and "*" not in target}
         self._named: dict[str, tuple[CType, bool]] = {}
         self._parsed: dict[str, CType] = {}
         self.constants: dict[str, int | float | str] = {}
@@ -81,12 +83,12 @@ class Layout:
             enum = self._enums[name]
             base = self.type(enum["type"])
             assert isinstance(base, Number)
-            return EnumType(name, base, enum["values"])
+            return EnumType(self._shown.get(name, name), base, enum["values"])
         kind = name.partition(" ")[0]
         if name in self._records:
             record = self._records[name]
             return RecordType(
-                name,
+                self._shown.get(name, name),
                 kind,
                 record["size"],
                 record["align"] or 1,

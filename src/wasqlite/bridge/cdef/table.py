@@ -41,7 +41,7 @@ class Slot(HostFunction):
         """Serve ``call``, and ``error`` when it raises; None unwinds the guest."""
         self.call.__setstate__((call, (), {}, None))  # type: ignore[attr-defined]
         self.on_error = error
-        self.fallback[0] = self.failure()
+        self.fallback[:] = self.failure()
 
     def clear(self) -> None:
         """Serve nothing."""
