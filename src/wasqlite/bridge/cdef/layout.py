@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.declarator import WORDS, Reader
 from wasqlite.bridge.cdef.numbers import Boolean, Character, EnumType, Number
 from wasqlite.bridge.cdef.records import Field, RecordType
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Opaque, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Opaque, Void
 from wasqlite.bridge.errors import DeclarationError, LoadError, UndeclaredName
 
 TYPE_CHECKING = False

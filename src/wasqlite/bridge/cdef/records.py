@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wasqlite.bridge.cdef.numbers import Boolean, Number
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.types import CType, expected, join
-from wasqlite.bridge.errors import BridgeError, DeclarationError
+from wasqlite.bridge.errors import ArgumentRangeError, BridgeError, DeclarationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,9 +113,22 @@ class RecordType(CType):
         return at._at(self, address)
 
     def store(self, at: Pointer, address: int, value: Any) -> None:
-        from wasqlite.bridge.cdef.initialize import fill_record
-
-        fill_record(at._at(self, address), self, value)
+        """Write what ``value`` names of the fields; a sequence gives them in order, a union has only one."""
+        if isinstance(value, Mapping):
+            record = at._at(self, address)
+            for name, one in value.items():
+                self.field(name).store(record, one)
+        elif isinstance(value, (list, tuple)):
+            record = at._at(self, address)
+            fields = self.fields
+            if len(value) > (1 if self.kind == "union" else len(fields)):
+                raise ArgumentRangeError(f"{len(value)} values are too many for {self.name}")
+            for field, one in zip(fields.values(), value, strict=False):
+                field.store(record, one)
+        elif isinstance(value, Pointer) and value._type.target is self:
+            at._instance.memory.write(address, value.bytes(self.extent()))
+        else:
+            raise expected(self, f"a dict, a sequence, or a Pointer to {self.name}", value)
 
 
 def make_class(record: RecordType) -> type[Pointer]:
@@ -128,11 +141,19 @@ def make_class(record: RecordType) -> type[Pointer]:
 
 
 def _property(field: Field) -> property:
-    return property(field.load, field.store, None, f"``{field.ctype.spell(field.name)}``")
+    get: Callable[[Pointer], Any] = field.load
+    if type(field.ctype).load is Number.load and field.bits is None:
+        get = _number(field)
+    return property(get, field.store, None, f"``{field.ctype.spell(field.name)}``")
 
 
-def fits(record: RecordType, value: object) -> Pointer:
-    """``value``, if it is a Pointer to such a record."""
-    if not isinstance(value, Pointer) or value._type.target is not record:
-        raise expected(record, f"a dict, a sequence, or a Pointer to {record.name}", value)
-    return value
+def _number(field: Field) -> Callable[[Pointer], Any]:
+    # What field.load does, without two of its calls.
+    assert isinstance(field.ctype, Number)
+    offset, size, unpack = field.offset, field.size, field.ctype.layout.unpack_from
+
+    def get(record: Pointer) -> Any:
+        address = record._reach(record._address + offset, size)
+        return unpack(record._instance.memory.view, address)[0]
+
+    return get
