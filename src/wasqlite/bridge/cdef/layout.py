@@ -89,12 +89,13 @@ class Layout:
         if name in self._records:
             record = self._records[name]
             return RecordType(
-                self._shown.get(name, name),
+                name,
                 kind,
                 record["size"],
                 record["align"] or 1,
                 lambda: self._fields(record, 0),
                 lambda: [self._known(field["type"]) for field in record["fields"] if self._is_member(field)],
+                self._shown.get(name, name),
             )
         if kind in ("struct", "union") and " " in name:
             return RecordType(name, kind, None, 1, lambda: iter(()), list)
