@@ -7,7 +7,6 @@ from struct import Struct
 
 from wasqlite.bridge.cdef.abi import is_empty, scalar
 from wasqlite.bridge.cdef.buffers import Borrowed
-from wasqlite.bridge.cdef.initialize import array_length
 from wasqlite.bridge.cdef.numbers import Boolean, Character, Number, Scalar
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
@@ -130,7 +129,7 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
     if isinstance(target, FunctionType):
         return ctype.address(typed.instance, value)
     if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, Void)):
-        array = array_of(target, array_length(array_of(target, None), value))
+        array = array_of(target, array_of(target, None).needs(value))
         copy = typed.temporary(array.decayed, array.extent())
         array.store(copy, copy._address, value)
         return copy._address
