@@ -15,6 +15,7 @@ from struct import Struct
 from types import CodeType
 
 from wasqlite.bridge._wasmtime import Extern
+from wasqlite.bridge.calls import limits
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.arguments import Back, converter, explain, variadic
 from wasqlite.bridge.cdef.numbers import MISFITS, Boolean, Character, Number
@@ -57,7 +58,10 @@ def call({parameters}):
                     _pointer = _nest()
                     _aside = _parked[:]
                     _parked.clear()
+                else:
+                    {limit}
                 _state.depth = _depth + 1
+                {started}
                 try:
                     _pack(_raw, 0{arguments})
                 except _misfits:
@@ -78,13 +82,18 @@ def call({parameters}):
                 _parked[:0] = _aside
             {end}
 """
-_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large)"
-_END = "if _scratch.top != _top or len(_scratch.large) != _large: _scratch.release(_top, _large)"
+_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large) if _state.depth else 0"
+# The first of these is done whatever strikes, as no signal handler can run before it.
+_END = """_scratch.top = _top
+            if _scratch.large and len(_scratch.large) > _large:
+                _scratch.release(_large)"""
 _COPY_BACK = "if _backs: _copy_back(_backs)"
 
 
 @cache
-def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str) -> CodeType:
+def _code(
+    parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str, limit: str, started: str
+) -> CodeType:
     scratch = bool(conversions)
     source = _TEMPLATE.format(
         parameters=", ".join(parameters),
@@ -94,6 +103,8 @@ def _code(parameters: tuple[str, ...], conversions: str, arguments: tuple[str, .
         values="".join(f"{argument}, " for argument in arguments),
         result=result,
         end=_END if scratch else "",
+        limit=limit,
+        started=started,
     )
     return compile(source, "<wasqlite typed call>", "exec")
 
@@ -250,7 +261,9 @@ def bind(
         ),
     }
     settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
-    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle)
+    limit, started, names_of_limits = limits(instance, "_")
+    namespace |= names_of_limits
+    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle, limit, started)
     exec(code, namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
