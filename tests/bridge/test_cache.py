@@ -73,7 +73,11 @@ def test_a_damaged_file_is_never_loaded(folder, compiled, damage):
             content.clear()
         else:
             content += b"\0"
+        # Another file in its place: the old one is still mapped here, and the next C++ exception of any library in this
+        # process looks for its handler there.
+        path.unlink()
         path.write_bytes(content)
+        path.chmod(0o600)
     assert answer() == 42
     assert compiled  # compiled anew
     compiled.clear()

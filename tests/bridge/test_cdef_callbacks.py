@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from wasqlite.bridge import BridgeError, InstancePoisoned, Library
+from wasqlite.bridge import BridgeError, InstancePoisoned
 from wasqlite.bridge.cdef import table
 from wasqlite.bridge.errors import (
     ArgumentRangeError,
@@ -42,45 +42,11 @@ int plus(int a, int b) { return a + b; }
 struct operations { binary first; int (*second)(void); };
 int use(struct operations *o) { return o->first(2, 3) + (o->second ? o->second() : 0); }
 """
-FUNCTIONS = {
-    "apply": ("int (binary, int, int)", ["f", "a", "b"]),
-    "twice": ("int (binary, int)", ["f", "a"]),
-    "keep": ("void (binary)", ["f"]),
-    "call_kept": ("int (int, int)", ["a", "b"]),
-    "wide": ("long long (long long (*)(long long, unsigned long long), long long, unsigned long long)", []),
-    "wider": ("unsigned long long (unsigned long long (*)(void))", []),
-    "real": ("double (double (*)(float, double), float, double)", []),
-    "single": ("float (float (*)(void))", []),
-    "small": ("int (signed char (*)(signed char, unsigned char, short, unsigned short, _Bool, char))", []),
-    "visit": ("void (void (*)(void *), void *)", []),
-    "name": ("const char *(const char *(*)(void))", []),
-    "sort": ("void (int *, int, int (*)(const void *, const void *))", ["values", "count", "compare"]),
-    "choose": ("binary (int)", ["which"]),
-    "plus": ("int (int, int)", ["a", "b"]),
-    "use": ("int (struct operations *)", ["o"]),
-}
-TYPES = {
-    "format": 1,
-    "name": "callbacks",
-    "typedefs": {"binary": "int (*)(int, int)"},
-    "functions": {name: {"type": ctype, "params": params} for name, (ctype, params) in FUNCTIONS.items()},
-    "records": {
-        "struct operations": {
-            "kind": "struct",
-            "size": 8,
-            "align": 4,
-            "fields": [
-                {"name": "first", "offset": 0, "type": "binary"},
-                {"name": "second", "offset": 4, "type": "int (*)(void)"},
-            ],
-        }
-    },
-}
 
 
 @pytest.fixture(scope="module")
-def library(module):
-    return Library(module(SOURCE, [*FUNCTIONS]), name="callbacks", types=TYPES)
+def library(build_library):
+    return build_library(SOURCE, name="callbacks")
 
 
 @pytest.fixture

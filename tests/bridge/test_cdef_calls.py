@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 
@@ -50,52 +51,22 @@ void fill(char *to, int value, unsigned long size) { memset(to, value, size); }
 void upper(char *text, int size) { for (int i = 0; i < size; i++) if (text[i] >= 'a') text[i] -= 32; }
 int from(int from, int class, int _state) { return from * 100 + class * 10 + _state; }
 void stop(void) { __builtin_trap(); }
+#define LIMIT 7
+#define PI 3.5
+#define NAME "text"
+extern int counter;
+extern double ratios[3];
+extern const char *title;
 int counter = 3;
 double ratios[3] = {0.5, 1.5, 2.5};
 const char *title = "tests";
 int get_counter(void) { return counter; }
 """
-FUNCTIONS = {
-    "add": ("int (int, int)", ["a", "b"]),
-    "s8": ("signed char (signed char)", ["v"]),
-    "u8": ("uint8_t (uint8_t)", ["v"]),
-    "s16": ("short (short)", ["v"]),
-    "u16": ("unsigned short (unsigned short)", ["v"]),
-    "s32": ("int32_t (int32_t)", ["v"]),
-    "u32": ("unsigned int (unsigned int)", ["v"]),
-    "s64": ("long long (long long)", ["v"]),
-    "u64": ("uint64_t (uint64_t)", ["v"]),
-    "f32": ("float (float)", ["v"]),
-    "f64": ("double (double)", ["v"]),
-    "flip": ("_Bool (_Bool)", ["v"]),
-    "next": ("char (char)", ["c"]),
-    "paint": ("enum color (enum color)", ["c"]),
-    "mixed": ("double (signed char, long long, float, double, unsigned char, unsigned long long)", [None] * 6),
-    "length": ("unsigned int (const char *)", ["text"]),
-    "copy": ("char *(const char *)", ["text"]),
-    "none": ("const char *(void)", []),
-    "greeting": ("const char *(void)", []),
-    "same": ("void *(void *)", ["p"]),
-    "sum": ("int (const int *, int)", ["values", "count"]),
-    "fill": ("void (char *, int, unsigned long)", ["to", "value", "size"]),
-    "upper": ("void (char *, int)", ["text", "size"]),
-    "from": ("int (int, int, int)", ["from", "class", "_state"]),
-    "stop": ("void (void)", []),
-    "get_counter": ("int (void)", []),
-}
-TYPES = {
-    "format": 1,
-    "name": "calls",
-    "functions": {name: {"type": ctype, "params": params} for name, (ctype, params) in FUNCTIONS.items()},
-    "enums": {"enum color": {"type": "int", "values": {"RED": 0, "GREEN": 5, "BLUE": -1}}},
-    "variables": {"counter": {"type": "int"}, "ratios": {"type": "double[3]"}, "title": {"type": "const char *"}},
-    "constants": {"LIMIT": 7, "PI": 3.5, "NAME": "text"},
-}
 
 
 @pytest.fixture(scope="module")
-def library(module):
-    return Library(module(SOURCE, [*FUNCTIONS, *TYPES["variables"]]), name="calls", types=TYPES)
+def library(build_library):
+    return build_library(SOURCE, name="calls", constants=("LIMIT", "PI", "NAME"))
 
 
 @pytest.fixture
@@ -349,7 +320,7 @@ def test_constants(guest, library):
 
 
 def test_names_that_are_not_declared(guest, library):
-    with pytest.raises(DeclarationError, match="calls declares no missing"):
+    with pytest.raises(DeclarationError, match=r"calls\.wasm declares no missing"):
         guest.lib.missing  # noqa: B018
     assert not hasattr(guest.lib, "missing")
     with pytest.raises(DeclarationError, match="declares no variable missing"):
@@ -359,9 +330,10 @@ def test_names_that_are_not_declared(guest, library):
     assert "add" in dir(guest.lib)
 
 
-def test_a_declaration_that_the_module_does_not_fit(module, library):
-    types = {**TYPES, "functions": {"add": {"type": "int (int)"}, "gone": {"type": "void (void)"}}}
-    with Library(module(SOURCE, [*FUNCTIONS, *TYPES["variables"]]), name="calls", types=types).open() as guest:
+def test_a_declaration_that_the_module_does_not_fit(built):
+    wasm = built(SOURCE, name="calls", constants=("LIMIT", "PI", "NAME"))
+    types = {"format": 1, "functions": {"add": {"type": "int (int)"}, "gone": {"type": "void (void)"}}}
+    with Library(wasm.read_bytes(), name="calls", types=types).open() as guest:
         with pytest.raises(LinkError, match=r"add is declared as int add\(int\), which is \(i, i\) in wasm"):
             guest.lib.add  # noqa: B018
         with pytest.raises(LinkError, match="declares the function gone, but does not export it"):
@@ -392,19 +364,19 @@ def test_a_library_without_a_table():
         guest.lib  # noqa: B018
 
 
-def test_the_table_beside_a_file(module, tmp_path):
-    import json
-
-    (tmp_path / "calls.wasm").write_bytes(module(SOURCE, [*FUNCTIONS, *TYPES["variables"]]))
+def test_the_table_beside_a_file(built, tmp_path):
+    wasm = built(SOURCE, name="calls", constants=("LIMIT", "PI", "NAME"))
+    shutil.copy(wasm, tmp_path)
     library = Library.load(tmp_path / "calls.wasm")
     with pytest.raises(LoadError, match=r"there is no .*calls\.types\.json"):
         library.constants  # noqa: B018
-    (tmp_path / "calls.types.json").write_text("{")
+    table = tmp_path / "calls.types.json"
+    table.write_text("{")
     with pytest.raises(LoadError, match="cannot be read"):
         library.constants  # noqa: B018
-    (tmp_path / "calls.types.json").write_text(json.dumps({**TYPES, "format": 2}))
+    table.write_text('{"format": 2}')
     with pytest.raises(LoadError, match="format 2"):
         library.constants  # noqa: B018
-    (tmp_path / "calls.types.json").write_text(json.dumps(TYPES))
+    shutil.copy(wasm.with_suffix(".types.json"), tmp_path)
     with library.open() as guest:
         assert guest.lib.add(1, 2) == 3

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from wasqlite.bridge import BridgeError, Library, MemoryAccessError
+from wasqlite.bridge import BridgeError, MemoryAccessError
 from wasqlite.bridge.errors import (
     ArgumentRangeError,
     ArgumentTypeError,
@@ -21,20 +21,25 @@ SOURCE = r"""
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-struct point { int x, y; };
+typedef struct point { int x, y; } point_t;
+typedef const char *text_t;
+text_t text_of(int n);
 struct packed { char tag; short s; struct point where; double d; unsigned char raw[5]; long long big; float f; };
 struct bits { unsigned a : 3; int b : 5; unsigned long long c : 40; _Bool d : 1; int : 2; unsigned e : 32; };
 union value { int i; double d; char text[8]; };
 struct tagged { int kind; union { int number; char letter; }; struct { short low, high; } pair; };
 struct node { struct node *next; int value; };
 struct list { int count; int items[]; };
+extern struct point points[3];
+extern int table[2][3];
+extern char unterminated[4];
 struct point points[3] = {{1, 2}, {3, 4}, {5, 6}};
 int table[2][3] = {{1, 2, 3}, {4, 5, 6}};
 struct method { int free; int string; struct point *write; };
 struct hidden;
 struct hidden *hide(void) { return (struct hidden *)points; }
 void make_packed(struct packed *p)
-{ *p = (struct packed){'t', -2, {3, 4}, 0.5, {9, 8, 7, 6, 5}, -1LL << 40, 2.5f}; }
+{ *p = (struct packed){'t', -2, {3, 4}, 0.5, {9, 8, 7, 6, 5}, -(1LL << 40), 2.5f}; }
 void make_bits(struct bits *p)
 { memset(p, 0, sizeof *p); p->a = 5; p->b = -3; p->c = 0x123456789AULL; p->d = 1; p->e = 77; }
 int read_bits(const struct bits *p)
@@ -51,70 +56,11 @@ char unterminated[4] = {'a', 'b', 'c', 'd'};
 int live(void *p) { return *(int *)p; }
 void *grow(unsigned long size) { return malloc(size); }
 """
-FUNCTIONS = {
-    "hide": "struct hidden *(void)",
-    "make_packed": "void (struct packed *)",
-    "make_bits": "void (struct bits *)",
-    "read_bits": "int (const struct bits *)",
-    "total": "int (const struct node *)",
-    "sizes": "unsigned long (int)",
-    "live": "int (void *)",
-    "grow": "void *(unsigned long)",
-}
-VARIABLES = {"points": "struct point[3]", "table": "int[2][3]", "unterminated": "char[4]"}
-
-
-def field(name, offset, ctype):
-    return {"name": name, "offset": offset, "type": ctype}
-
-
-def bits(name, bit_offset, count, ctype):
-    return {"name": name, "bit_offset": bit_offset, "bits": count, "type": ctype}
-
-
-def record(size, align, *fields, kind="struct"):
-    return {"kind": kind, "size": size, "align": align, "fields": list(fields)}
-
-
-RECORDS = {
-    "struct point": record(8, 4, field("x", 0, "int"), field("y", 4, "int")),
-    "struct packed": record(
-        48, 8, field("tag", 0, "char"), field("s", 2, "short"), field("where", 4, "struct point"),
-        field("d", 16, "double"), field("raw", 24, "unsigned char[5]"), field("big", 32, "long long"),
-        field("f", 40, "float"),
-    ),
-    "struct bits": record(
-        16, 8, bits("a", 0, 3, "unsigned int"), bits("b", 3, 5, "int"), bits("c", 8, 40, "unsigned long long"),
-        bits("d", 48, 1, "_Bool"), bits(None, 49, 2, "int"), bits("e", 64, 32, "unsigned int"),
-    ),
-    "union value": record(
-        8, 8, field("i", 0, "int"), field("d", 0, "double"), field("text", 0, "char[8]"), kind="union"
-    ),
-    "union $1": record(4, 4, field("number", 0, "int"), field("letter", 0, "char"), kind="union"),
-    "struct $2": record(4, 2, field("low", 0, "short"), field("high", 2, "short")),
-    "struct tagged": record(
-        12, 4, field("kind", 0, "int"), field(None, 4, "union $1"), field("pair", 8, "struct $2")
-    ),
-    "struct node": record(8, 4, field("next", 0, "struct node *"), field("value", 4, "int")),
-    "struct list": record(4, 4, field("count", 0, "int"), field("items", 4, "int[]")),
-    "struct method": record(
-        12, 4, field("free", 0, "int"), field("string", 4, "int"), field("write", 8, "struct point *")
-    ),
-    "struct hidden": {"kind": "struct", "size": None, "align": None, "fields": []},
-}  # fmt: skip
-TYPES = {
-    "format": 1,
-    "name": "pointers",
-    "typedefs": {"point_t": "struct point", "text_t": "const char *"},
-    "records": RECORDS,
-    "functions": {name: {"type": ctype, "params": ["p"]} for name, ctype in FUNCTIONS.items()},
-    "variables": {name: {"type": ctype} for name, ctype in VARIABLES.items()},
-}
 
 
 @pytest.fixture(scope="module")
-def library(module):
-    return Library(module(SOURCE, [*FUNCTIONS, *VARIABLES]), name="pointers", types=TYPES)
+def library(build_library):
+    return build_library(SOURCE, name="pointers")
 
 
 @pytest.fixture

@@ -64,10 +64,10 @@ class HostFunction:
         self.reentrant = reentrant or bare
         self.bare = bare
         self.serve = serve
-        self.fallback: list[int | float] = [self.failure()]
+        self.fallback = self.failure()
 
-    def failure(self) -> int | float:
-        """What stands in the frame's first slot when ``call`` has raised. It is kept in ``fallback``."""
+    def failure(self) -> list[int | float]:
+        """What stands in the frame's first two slots when ``call`` has raised. It is kept in ``fallback``."""
         if self.on_error is None:
-            return UNSERVED
-        return 0 if self.result in ("I", "f", "F") else self.on_error
+            return [UNSERVED, 0]
+        return [0, self.on_error] if self.result in ("I", "f", "F") else [self.on_error, 0]

@@ -411,6 +411,10 @@ class Instance:
         """Convert as a cast does in C: pointers and addresses to pointers, numbers to numbers of that type."""
         return self.typed.cast(ctype, value)
 
+    def addressof(self, name: str) -> Pointer:
+        """A Pointer to a variable or a function of the library."""
+        return self.typed.addressof(name)
+
     def string(self, pointer: Pointer, max: int | None = None) -> bytes:
         """The bytes before the first NUL at ``pointer``."""
         return self.typed.pointer(pointer, "string()").string(max)

@@ -74,6 +74,8 @@ class Library:
         a policy.
         """
         self._types = types
+        self.slots = 0
+        """The most slots that the function table had when a snapshot was taken of an instance with callbacks."""
         self._name = name
         self._abi = abi
         self._wasm = wasm if interruptible else None

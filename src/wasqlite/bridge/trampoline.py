@@ -85,26 +85,21 @@ class Trampoline:
 
 
 def _wide(function: HostFunction, slot: Any) -> Callable[..., int]:
-    """``function.call`` with its result, or its error value, in the frame's second slot."""
+    """``function.call`` with its result in the frame's second slot."""
     call: Callable[..., Any] = function.call
 
     def served(*arguments: Any) -> int:
-        try:
-            slot[0] = call(*arguments)
-        except BaseException:
-            slot[0] = function.on_error or 0
-            raise
+        slot[0] = call(*arguments)
         return 0
 
     return served
 
 
-def _prepare(function: HostFunction, frame: memoryview) -> tuple[memoryview, Unpack, Callable[..., Any], Any]:
-    """What both generators need: the status slot, the way to the arguments, the callable, the answer on failure."""
+def _prepare(function: HostFunction, frame: memoryview) -> tuple[Any, Any, Unpack, list[Any]]:
+    """What both generators need: the two slots of answers, the way to the arguments, the answers on failure."""
     unpack = Struct("<" + "".join(_FORMATS[letter] for letter in function.params)).unpack_from
-    wide = _WIDE.get(function.result)
-    call = _wide(function, frame[8:16].cast(wide)) if wide else function.call  # type: ignore[call-overload]
-    return frame[:8].cast("q"), unpack, call, function.fallback
+    wide = frame[8:16].cast(_WIDE.get(function.result, "q"))  # type: ignore[call-overload]
+    return frame[:8].cast("q"), wide, unpack, function.fallback
 
 
 def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[None, memoryview, None]:
@@ -113,7 +108,8 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
     # Three nets, one inside the other: an exception that strikes in a net's handler, or at its jump back, where signal
     # handlers run too, lands in the next. Handlers make no calls, since after a call signal handlers run as well.
     frame = yield
-    status, unpack, call, fallback = _prepare(function, frame)
+    status, wide, unpack, fallback = _prepare(function, frame)
+    call = _wide(function, wide) if function.result in _WIDE else function.call
     allowed = 100 if function.retry else 1  # signals at the rate of a flood still let one of so many through
     attempts = 0
     while True:
@@ -127,6 +123,7 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
                                     attempts = allowed
                                     yield
                                 attempts -= 1
+                                wide[0] = fallback[1]
                                 status[0] = fallback[0]
                                 status[0] = call(*unpack(frame, ARGUMENTS)) or 0
                                 attempts = 0
@@ -176,10 +173,12 @@ def _serve_reentrant(
     # are read; to write the answer last, because calls that were made meanwhile used the same frame; and to go back
     # into the pool, when no call can be made any more that would take this generator from there too early.
     frame = yield
-    status, unpack, call, fallback = _prepare(function, frame)
+    status, wide, unpack, fallback = _prepare(function, frame)
+    call: Callable[..., Any] = function.call
+    narrow = function.result not in _WIDE
     opened = False if function.bare else trampoline
     waiting = False
-    answer = 0
+    answer = value = 0
     while True:
         try:
             while True:
@@ -188,16 +187,19 @@ def _serve_reentrant(
                         try:
                             while True:
                                 if not waiting:
+                                    wide[0] = value
                                     status[0] = answer
                                     waiting = True
                                     yield
                                 waiting = False
                                 answer = fallback[0]
+                                value = fallback[1]
                                 arguments = unpack(frame, ARGUMENTS)
                                 state.reentrant = opened
-                                status[0] = result = call(*arguments) or 0
+                                wide[0] = result = call(*arguments) or 0
                                 state.reentrant = False
-                                answer = result
+                                value = result
+                                answer = result if narrow else 0
                                 pool.appendleft(generators[level])
                         except GeneratorExit:
                             return

@@ -82,8 +82,11 @@ def call({parameters}):
                 _parked[:0] = _aside
             {end}
 """
-_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large)"
-_END = "if _scratch.top != _top or len(_scratch.large) != _large: _scratch.release(_top, _large)"
+_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large) if _state.depth else 0"
+# The first of these is done whatever strikes, as no signal handler can run before it.
+_END = """_scratch.top = _top
+            if _scratch.large and len(_scratch.large) > _large:
+                _scratch.release(_large)"""
 _COPY_BACK = "if _backs: _copy_back(_backs)"
 
 
@@ -113,7 +116,7 @@ def _names(names: Sequence[str | None], count: int) -> list[str]:
         name = (names[position] if position < len(names) else None) or f"a{position}"
         if keyword.iskeyword(name) or not name.isidentifier():
             name += "_"
-        while name in found or name.startswith("_"):
+        while name in found or name in ("len", "BaseException") or name.startswith("_"):  # the template uses them
             name = name.lstrip("_") + "_" if name.startswith("_") else name + "_"
         found.append(name)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from wasqlite.bridge.cdef.pointer import Owner
-from wasqlite.bridge.errors import BridgeError, PointerError
+from wasqlite.bridge.errors import BridgeError, PointerError, ReentryError, UnusableInstance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SCRATCH = 8192
 """Bytes of the block that arguments of calls are put into; what is larger is allocated and freed."""
+
+
+REFUSED = (ReentryError, UnusableInstance)
+"""What a call raises that has not entered the guest."""
 
 
 class Allocation(Owner):
@@ -34,7 +38,11 @@ class Allocation(Owner):
         if not self.alive:
             raise PointerError(f"the allocation at {self.address:#x} was freed before")
         self.alive = False
-        self.heap.release(self.address, self.generation)
+        try:
+            self.heap.release(self.address, self.generation)
+        except REFUSED:
+            self.alive = True
+            raise
 
     def __del__(self) -> None:
         # Finalisers never enter the guest.
@@ -73,12 +81,13 @@ class Heap:
 
     def allocate(self, size: int) -> Allocation:
         """An owned block of ``size`` zeroed bytes."""
-        self.drain()
-        address = self.take(size)
-        self.live[address] = size
-        self.bytes += size
-        self.most = max(self.most, self.bytes)
-        return Allocation(self, address, size)
+        with self.instance.lock:
+            self.drain()
+            address = self.take(size)
+            self.live[address] = size
+            self.bytes += size
+            self.most = max(self.most, self.bytes)
+            return Allocation(self, address, size)
 
     @property
     def live(self) -> dict[int, int]:
@@ -91,9 +100,10 @@ class Heap:
 
     def release(self, address: int, generation: int) -> None:
         """Free a block, unless what it was part of has been replaced."""
-        if generation == self.instance.generation:
-            self.bytes -= self.live.pop(address, 0)
-            self._free(address)
+        with self.instance.lock:
+            if generation == self.instance.generation:
+                self._free(address)
+                self.bytes -= self.live.pop(address, 0)
 
     def drain(self) -> None:
         """Free what was dropped without ``free()``."""
@@ -102,38 +112,43 @@ class Heap:
                 address, generation = self.dropped.popleft()
             except IndexError:  # another thread was faster
                 return
-            self.release(address, generation)
+            try:
+                self.release(address, generation)
+            except REFUSED:
+                self.dropped.append((address, generation))
+                raise
 
 
 class Scratch:
-    """Memory for what lives as long as one call: a stack, as calls nest."""
+    """Memory for what lives as long as one call: a stack, as calls nest.
+
+    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large
+    blocks, so also that of an earlier call where a signal handler's exception prevented it.
+    """
 
     def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
         self._instance = instance
         self._heap = heap
         self._generation = -1
-        self.top = self._end = 0
+        self._base = self._end = 0
+        self.top = 0
+        """The first free byte; 0 if all are."""
         self.large: list[int] = []
 
     def reserve(self, size: int) -> int:
         """The address of ``size`` bytes, not cleared."""
-        start = self.top
-        end = start + (size + 15 & ~15)
-        if end > self._end or self._generation != self._instance.generation:
-            return self._reserve(size)
-        self.top = end
-        return start
-
-    def _reserve(self, size: int) -> int:
-        heap = self._heap()
         if self._generation != self._instance.generation:
-            start = heap.malloc(SCRATCH)
-            if start:
-                self._generation = self._instance.generation
-                self.top, self._end = start, start + SCRATCH
-                if size <= SCRATCH:
-                    return self.reserve(size)
-        address = heap.malloc(size or 1)
+            self.large.clear()
+            self._base = self._heap().take(SCRATCH)
+            self._end = self._base + SCRATCH
+            self.top = 0
+            self._generation = self._instance.generation
+        start = self.top or self._base
+        end = start + (size + 15 & ~15)
+        if end <= self._end:
+            self.top = end
+            return start
+        address = self._heap().malloc(size)
         if not address:
             raise MemoryError(f"the guest has no {size} bytes left for an argument")
         self.large.append(address)
@@ -146,13 +161,9 @@ class Scratch:
         self._instance.memory.span(address, size)[:] = data
         return address
 
-    def release(self, top: int, large: int) -> None:
-        """Give up what was reserved since ``top`` and ``len(self.large)`` were these."""
-        if top:
-            self.top = top
-        elif self._end:
-            self.top = self._end - SCRATCH
+    def release(self, large: int) -> None:
+        """Free the large blocks but for the first ones."""
         while len(self.large) > large:
             address = self.large.pop()
             if self._instance.state.dead is None:
-                self._heap().release(address, self._instance.generation)
+                self._heap().release(address, self._generation)

@@ -41,7 +41,7 @@ class Slot(HostFunction):
         """Serve ``call``, and ``error`` when it raises; None unwinds the guest."""
         self.call.__setstate__((call, (), {}, None))  # type: ignore[attr-defined]
         self.on_error = error
-        self.fallback[0] = self.failure()
+        self.fallback[:] = self.failure()
 
     def clear(self) -> None:
         """Serve nothing."""
@@ -64,6 +64,26 @@ class FunctionTable:
         self._unused: dict[tuple[str, str], list[Slot]] = {}
         self._closed: dict[tuple[str, str], deque[Slot]] = {}
         self.used = 0
+        # Other instances may be opened with snapshots of this one's memory, where the slots' indices are. Such an index
+        # must not lead to another function there: their own slots begin after those of all snapshots.
+        while (
+            self.size() < instance.library.slots
+            and instance._api.put_function(instance._context, extern, None) is not None
+        ):
+            pass
+        instance.held.append(self)
+
+    def reason(self) -> None:
+        """A snapshot is being taken."""
+        self._instance.library.slots = max(self._instance.library.slots, self.size())
+
+    def release(self) -> None:
+        """A snapshot was restored: slots stay, as they are not memory."""
+
+    def size(self) -> int:
+        """How many slots there are, whoever made them."""
+        size: int = self._instance._api.table_size(self._instance._context, self._extern.address)
+        return size
 
     def get(self, index: int) -> Extern | None:
         """The function at an index."""
