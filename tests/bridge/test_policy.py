@@ -115,6 +115,24 @@ def test_the_stack_is_limited(library):
         assert large.function("recurse")(depth) == depth
 
 
+@pytest.mark.parametrize("kilobytes", [160, 256, 512, 1024, 4096])
+def test_the_stack_of_threads_is_not_used_up(kilobytes):
+    result = alone(
+        """
+def work():
+    try: library.open(Policy(), hosts=hosts).function("recurse")(1 << 30)
+    except Trap as trap: print("stack" in str(trap))
+threading.stack_size(int(sys.argv[2]) * 1024)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+""",
+        "60",
+        str(kilobytes),
+    )
+    assert (result.stdout, result.returncode) == ("True\n", 0), result.stderr
+
+
 def test_a_deadline_stops_an_endless_loop(library):
     with open_with(library, Policy(deadline=0.1)) as instance, open_with(library) as other:
         with pytest.raises(DeadlineExceeded, match=r"text: a call took longer than its deadline of 0\.1 s"):
@@ -253,10 +271,9 @@ def test_calls_that_would_hold_the_gil_can_be_stopped(library):
 
 ALONE = f"""
 import os, signal, sys, threading, time
-from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded
-instance = Library.from_wat('''{WAT}''').open(
-    Policy(deadline=float(sys.argv[1]) if len(sys.argv) > 1 else None),
-    hosts=[lambda memory: [HostFunction("host", "call", "i", "i", lambda n: n)]])
+from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded, Trap
+library, hosts = Library.from_wat('''{WAT}'''), [lambda memory: [HostFunction("host", "call", "i", "i", lambda n: n)]]
+instance = library.open(Policy(deadline=float(sys.argv[1]) if len(sys.argv) > 1 else None), hosts=hosts)
 def later(seconds, act):
     threading.Thread(target=lambda: (time.sleep(seconds), act()), daemon=True).start()
 """

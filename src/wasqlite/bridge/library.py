@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from _thread import stack_size
 from collections.abc import Callable, Iterable, Mapping
 
 from wasqlite.bridge import adapter
-from wasqlite.bridge.engine import Engine, engine
+from wasqlite.bridge.engine import LEAST_STACK, Engine, engine
 from wasqlite.bridge.errors import LinkError, LoadError
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
@@ -224,7 +225,10 @@ class Library:
         """The code that can be held to a policy."""
         if self._wasm is None:
             raise LoadError(f"{self._name} was loaded as not interruptible, so no policy can be enforced on it")
-        wanted = engine(True, policy.stack)
+        # Threads may have a smaller stack than a policy takes for granted; Python needs some of it too.
+        threads = stack_size()
+        stack = min(policy.stack, max(threads // 2, LEAST_STACK)) if threads else policy.stack
+        wanted = engine(True, stack)
         found = self._compiled.get(wanted)
         if found is None:
             found = self._compiled[wanted] = _Compiled(wanted, self._wasm)
