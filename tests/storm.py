@@ -22,7 +22,7 @@ delivered = caught = 0
 def deliver(number, frame):
     global delivered
     delivered += 1
-    raise Alarm if number == signal.SIGALRM else KeyboardInterrupt
+    raise kind
 signal.signal(signal.SIGALRM, deliver)
 signal.signal(signal.SIGINT, deliver)
 def strike():
@@ -38,7 +38,7 @@ def unraisable(ignored):
     global delivered
     if ignored.exc_type is kind and getattr(ignored.object, "__name__", "") == "__del__":
         delivered -= 1
-        signal.setitimer(signal.ITIMER_REAL, 0.0005) if kind is Alarm else signal.raise_signal(signal.SIGINT)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
     else:
         sys.__unraisablehook__(ignored)
 sys.unraisablehook = unraisable

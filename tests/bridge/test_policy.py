@@ -202,6 +202,54 @@ def test_interrupt_from_another_thread(library):
         assert other.function("add")(1, 2) == 3
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_exceptions_from_16_threads_arrive_where_they_belong(library, shared):
+    class Mine(Exception):
+        pass
+
+    def call(n):
+        raise Mine(threading.get_ident(), n)
+
+    one = open_with(library, call=call, on_error=0)
+    wrong, right = [], []
+
+    def work():
+        enter = (one if shared else open_with(library, call=call, on_error=0)).function("call")
+        for n in range(500):
+            try:
+                enter(n)
+            except Mine as error:
+                (right if error.args == (threading.get_ident(), n) else wrong).append(error.args)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    one.close()
+    assert (len(right), wrong) == (16 * 500, [])
+
+
+def test_16_threads_are_stopped_each_for_itself(library):
+    outcomes = []
+
+    def work(number):
+        with open_with(library, Policy(deadline=0.05 + number / 100)) as instance:
+            started = time.monotonic()
+            try:
+                instance.function("spin" if number % 2 else "calls")(*[1] * (number % 2 == 0))
+            except DeadlineExceeded as error:
+                outcomes.append((f"deadline of {0.05 + number / 100} s" in str(error), time.monotonic() - started))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [right for right, _ in outcomes] == [True] * 16
+    assert min(seconds for _, seconds in outcomes) >= 0.05
+
+
 def test_interrupting_what_does_nothing_does_nothing(library):
     with open_with(library) as instance:
         instance.interrupt()
