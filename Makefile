@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files bench-bridge bench-forks
 .PHONY: evil storm leaks batches conformance sqlalchemy stubtest check constants wheel clean
 
 help:  ## show the targets
@@ -98,6 +98,12 @@ bench-quick: setup .venv/bench  ## the same with less data (two minutes)
 
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py
+
+bench-bridge: setup .venv/bench  ## a call into C and back: the bridge beside ctypes and cffi
+	@$(BIN)/python bench/boundary.py
+
+bench-forks: setup  ## forking a database in memory: snapshots beside serialize and deserialize
+	@$(BIN)/python bench/snapshots.py
 
 stubtest: setup  ## names, signatures and types, beside what typeshed says of sqlite3
 	$(BIN)/python tests/stubs/run.py

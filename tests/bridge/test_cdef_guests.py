@@ -220,20 +220,6 @@ def test_restoring_over_and_over_leaks_nothing(guest):
     assert guest.stats().allocations == 0
 
 
-def test_a_clone_does_not_call_the_callbacks_of_others(guest):
-    guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
-    with guest.clone() as clone:
-        # What its memory remembers is no function of the clone's, whatever is registered there.
-        others = [clone.callback("int (int)", lambda n: 1000) for _ in range(20)]
-        assert clone.lib.hook not in others
-        with pytest.raises(Trap):
-            clone.lib.call_hook(1)
-    with guest.clone() as clone:
-        clone.lib.hook = clone.callback("int (int)", lambda n: n * 3)
-        assert clone.lib.call_hook(2) == 6
-    assert guest.lib.call_hook(2) == 4
-
-
 def test_a_callback_may_register_others(guest):
     def first(n):
         with guest.callback("int (int)", lambda n: n + 100) as second:

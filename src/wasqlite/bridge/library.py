@@ -75,8 +75,6 @@ class Library:
         a policy.
         """
         self._types = types
-        self.slots = 0
-        """The most slots that the function table had when a snapshot was taken of an instance with callbacks."""
         self._name = name
         self._abi = abi
         self._wasm = wasm if interruptible else None
@@ -91,6 +89,11 @@ class Library:
         """The names of its mutable globals, once a snapshot asked for them."""
         self.sections = _sections(wasm)
         """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the file's name."""
+        return self._name
 
     @classmethod
     def load(
@@ -173,6 +176,9 @@ class Library:
             provided.update({(WASI, function.name): function for function in system.functions()})
         try:
             for host in hosts:
+                check = getattr(host, "check", None)
+                if check is not None:
+                    check(self)
                 for function in host(memory):
                     provided[function.module, function.name] = function
             served = [self._provider(item, provided) for item in self.imports]
@@ -200,6 +206,8 @@ class Library:
         instance.adapter = compiled.adapter
         instance.held = held
         instance.opened = policy, hosts, memory_limit
+        for attach in memory.attaching:
+            attach(instance)
         try:
             if snapshot is not None:
                 from wasqlite.bridge.snapshot import fill
