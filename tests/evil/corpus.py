@@ -238,7 +238,10 @@ def all_memory_at_once() -> None:
 
 add("a memory larger than allowed", lambda: wat('(memory (export "memory") 60000) (func (export "f"))'), LinkError, "")
 add("two memories", lambda: wat("(memory 1) (memory 1)"), LoadError, "memories")
-add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LoadError, "threads")
+add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LinkError, "shared memory")
+code(
+    "waiting for ever", "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))", Trap, "atomic wait"
+)
 add("a 64-bit memory", lambda: wat('(memory (export "memory") i64 1)'), LoadError, "memory64")
 add("objects of the engine's", lambda: wat('(type $s (struct (field i32))) (func (export "f"))'), LoadError, "gc")
 

@@ -28,7 +28,7 @@ class Engine:
         self.api = api
         self.interruptible = interruptible
         # What changes the compiled code or its ABI: part of the cache's key. The limit of the stack does not.
-        self._settings = "opt=speed move=0 epoch strict" if interruptible else f"opt=speed stack={stack} move=0"
+        self._settings = "opt=speed move=0 epoch unshared" if interruptible else f"opt=speed stack={stack} move=0"
         config = api.config_new()
         # A fork after a parallel compile leaves the child without the worker threads: its next compile would hang.
         api.config_parallel_compilation(config, False)
