@@ -71,7 +71,7 @@ class Library:
         built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
         of the file that holds it, which is read when C types are first used.
 
-        What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
+        What is not ``interruptible`` runs faster (SQLite takes a sixth less time), but then no instance can be held to
         a policy.
         """
         self._types = types
