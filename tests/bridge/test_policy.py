@@ -317,6 +317,19 @@ def test_calls_that_would_hold_the_gil_can_be_stopped(library):
         instance.function("spin", hold_gil=True)()
 
 
+def test_nothing_ticks_while_nothing_runs(library):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        assert instance.function("add")(1, 2) == 3
+        ticker = instance.interruption.ticker
+        until = time.monotonic() + 60
+        while not ticker.resting and time.monotonic() < until:
+            time.sleep(0.01)
+        assert ticker.resting
+        with pytest.raises(DeadlineExceeded):  # and it wakes up again
+            instance.function("spin")()
+        assert not ticker.resting
+
+
 ALONE = f"""
 import os, signal, sys, threading, time
 from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded, Trap
