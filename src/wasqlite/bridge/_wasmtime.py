@@ -113,19 +113,15 @@ class Api:
         self.config_memory_may_move = bind("wasmtime_config_memory_may_move_set", None, p, c_bool)
         self.config_max_wasm_stack = bind("wasmtime_config_max_wasm_stack_set", None, p, c_size_t)
         self.config_epoch_interruption = bind("wasmtime_config_epoch_interruption_set", None, p, c_bool)
+        # Of WebAssembly, what no C library needs and a hostile module could use: shared memory to wait for ever, others
+        # to get more memory. (Code for threads as such is harmless, and atomic operations are common.)
+        unwanted = ["wasm_memory64", "wasm_multi_memory", "wasm_gc", "wasm_function_references", "wasm_stack_switching"]
+        unwanted.append("shared_memory" if hasattr(holding, "wasmtime_config_shared_memory_set") else "wasm_threads")
         self.config_without = [
             bind(f"wasmtime_config_{feature}_set", None, p, c_bool)
-            for feature in (
-                "wasm_threads",
-                "wasm_memory64",
-                "wasm_multi_memory",
-                "wasm_gc",
-                "wasm_function_references",
-                "wasm_stack_switching",
-            )
+            for feature in unwanted
             if hasattr(holding, f"wasmtime_config_{feature}_set")  # older versions do not have them all
         ]
-        """Of WebAssembly, what no C library needs and a hostile module could use, to wait for ever for instance."""
         self.engine_new = bind("wasm_engine_new_with_config", p, p)
         self.engine_increment_epoch = bind("wasmtime_engine_increment_epoch", None, p)
 
