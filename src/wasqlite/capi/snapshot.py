@@ -73,20 +73,12 @@ def put_back(database: Database, saved: Saved) -> Database | None:
     """The same sandbox in that state, with another ``Database``; the one that there was is closed.
 
     None: that cannot be; open it in a sandbox of its own. That is so where something is open that the guest would not
-    know of, where the guest has stopped, and where its memory has grown: it does not shrink, and an allocator
-    that finds its end by asking for the size would never use again what lies between.
+    know of, and where the guest has stopped.
     """
     sandbox = database.sandbox
     with database.lock:
         instance = sandbox.instance
-        instance.memory.refresh()
-        if (
-            sandbox.shared
-            or instance.dead is not None
-            or database._state.depth
-            or instance.memory.size != saved.guest.size
-            or sandbox.open_files()
-        ):
+        if sandbox.shared or instance.dead is not None or database._state.depth or sandbox.open_files():
             return None
         database.shut()
         entry = database._entry
@@ -96,6 +88,8 @@ def put_back(database: Database, saved: Saved) -> Database | None:
         entry.objects.clear()
         sandbox.dropped.clear()
         instance.restore(saved.guest)
+        if instance.memory.size > saved.guest.size:
+            sandbox.function("wsq_heap_regain", hold_gil=True)()
         return _adopt(sandbox, saved)
 
 
