@@ -85,7 +85,7 @@ def run_in_sandbox(module: str, arguments: list[str], loaded: Callable[[], Any] 
         ]
         return [HostFunction(*words, refuse) for words in ours]
 
-    instance = library.open([uncalled, functions])
+    instance = library.open(hosts=[uncalled, functions])
     allocate, memory = instance.function("malloc"), instance.memory
     words = [b"speedtest1", *(word.encode() for word in arguments)]
     vector = allocate(4 * len(words) + 4)

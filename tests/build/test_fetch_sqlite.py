@@ -138,7 +138,7 @@ def test_damaged_cache_is_fetched_again(
     tarball = write_tarball(tmp_path / "x.tgz", members)
     calls: list[Path] = []
 
-    def npm_pack(directory: Path) -> Path:
+    def npm_pack(package: str, directory: Path) -> Path:
         calls.append(directory)
         return tarball
 

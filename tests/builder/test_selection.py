@@ -171,3 +171,11 @@ def test_defines_decide_what_is_declared(lib: Project) -> None:
     lib.write("c/lib.h", HEADER.replace("#endif", "#ifdef EXTRA\nint lib_private(void);\n#endif\n#endif"))
     assert "lib_private" not in configured(lib).table()["functions"]
     assert "lib_private" in configured(lib, "defines = { EXTRA = 1 }").table()["functions"]
+
+
+def test_parameters_may_be_called_what_they_like(project: Project) -> None:
+    declaration = "int sum(int len, int self, int lambda, int BaseException, const char *s)"
+    project.write("sum.c", f"{declaration} {{ return len + self + lambda + BaseException + s[0]; }}\n")
+    project.configure(f'sources = ["sum.c"]\ndeclarations = "{declaration};"')
+    with Library.load(project.build().wasm).open() as guest:
+        assert guest.lib.sum(1, 2, 3, 4, b"\n") == 20

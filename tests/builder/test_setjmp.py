@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wasqlite.bridge import BridgeError, HostFunction, Library
+from wasqlite.bridge import BridgeError, HostFunction, Library, Policy
 from wasqlite.bridge.builder import BuildError
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ def visitor(function: Callable[[int], int]) -> Any:
 
 @pytest.fixture
 def call(library: Library) -> Callable[..., int]:
-    guest = library.open(visitor(lambda n: n))
+    guest = library.open(hosts=visitor(lambda n: n))
     return lambda name, *arguments: guest.function(name)(*arguments)
 
 
@@ -119,7 +119,7 @@ def test_a_jump_passes_functions_that_called_setjmp_for_themselves(call: Callabl
 
 
 def test_many_jumps_leave_the_stack_as_it_was(library: Library) -> None:
-    guest = library.open(visitor(lambda n: n))
+    guest = library.open(hosts=visitor(lambda n: n))
     before = guest.stack_pointer()
     assert guest.function("retries")(100_000) == 100_001
     for _ in range(2000):
@@ -128,15 +128,15 @@ def test_many_jumps_leave_the_stack_as_it_was(library: Library) -> None:
 
 
 def test_a_jump_without_setjmp_is_an_error_and_not_a_crash(library: Library) -> None:
-    guest = library.open(visitor(lambda n: n))
+    guest = library.open(hosts=visitor(lambda n: n))
     with pytest.raises(BridgeError):
         guest.function("throw_back")(3)
     assert guest.dead is not None
-    assert library.open(visitor(lambda n: n)).function("normal")() == 5
+    assert library.open(hosts=visitor(lambda n: n)).function("normal")() == 5
 
 
 def test_a_jump_does_not_cross_the_host(library: Library) -> None:
-    guest = library.open(visitor(lambda n: guest.function("throw_back")(n) or 0))
+    guest = library.open(hosts=visitor(lambda n: guest.function("throw_back")(n) or 0))
     with pytest.raises(BridgeError):
         guest.function("over_the_host")(3)
     assert guest.dead is not None
@@ -150,3 +150,12 @@ def test_without_the_feature_the_compiler_says_what_is_missing(
     with pytest.raises(BuildError, match=r"compiling jump\.c failed"):
         project.build()
     assert "Setjmp/longjmp support requires" in capfd.readouterr().err
+
+
+def test_a_module_with_jumps_can_be_limited_and_snapshotted(library: Library) -> None:
+    with library.open(Policy(deadline=60.0), hosts=visitor(lambda n: n)) as guest:
+        assert guest.lib.jump(3, 7) == 4007
+        snapshot = guest.snapshot()
+        assert guest.lib.retries(10) == 11
+        guest.restore(snapshot)
+        assert guest.lib.nested(1) == 1

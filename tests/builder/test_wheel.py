@@ -91,7 +91,7 @@ def test_the_wheel_is_universal_and_holds_what_was_built(wheel: Path) -> None:
     assert wheel.name == "wheel_of_points-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        assert {f"points/points.{suffix}" for suffix in ("wasm", "types.json", "provenance.json")} <= names
+        assert {f"points/points.{suffix}" for suffix in ("wasm", "types.json", "pyi", "provenance.json")} <= names
         assert not any(name.endswith((".c", ".h")) for name in names)
         assert archive.read("points/points.wasm").startswith(b"\0asm")
         table = json.loads(archive.read("points/points.types.json"))

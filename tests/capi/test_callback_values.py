@@ -120,7 +120,7 @@ def test_an_allocation_that_failed_or_lies_outside_writes_nothing(memory, addres
 
 def test_a_key_that_nobody_registered_is_an_error():
     callbacks = Callbacks(Progress())
-    number = callbacks.add({0: lambda shape: lambda: None})
+    number = callbacks.add(lambda callbacks: {0: lambda shape: lambda: None})
     callbacks._handler(number << 32)()
     for key in (0, 7, (number + 1) << 32, -1, 2**62):
         with pytest.raises(BridgeError, match="not registered"):

@@ -190,8 +190,8 @@ def test_poisoned_sandbox_gives_its_file_back(tmp_path: Path, connect: Connect) 
 class Limited:
     """The library, with instances that get little memory."""
 
-    def open(self, hosts: Iterable[Any]) -> Instance:
-        return library().open(hosts=hosts, memory_limit=32 << 20)
+    def open(self, *, hosts: Iterable[Any], snapshot: Any) -> Instance:
+        return library().open(hosts=hosts, memory_limit=32 << 20, snapshot=snapshot)
 
 
 @pytest.mark.parametrize(

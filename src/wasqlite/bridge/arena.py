@@ -6,6 +6,9 @@ from types import TracebackType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from wasqlite.bridge.cdef.pointer import Pointer
     from wasqlite.bridge.instance import Instance
 
 Text = str | bytes  # the class below has a method of the name bytes
@@ -17,12 +20,13 @@ class Arena:
     The module must export ``malloc`` and ``free``. Out of guest memory is ``MemoryError``.
     """
 
-    __slots__ = ("_addresses", "_generation", "_instance")
+    __slots__ = ("_addresses", "_generation", "_instance", "_pointers")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._generation = instance.generation
         self._addresses: list[int] = []
+        self._pointers: list[Pointer] = []
 
     def __enter__(self) -> Arena:
         return self
@@ -32,9 +36,17 @@ class Arena:
     ) -> None:
         if self._instance.dead is not None or self._instance.generation != self._generation:
             return  # the heap is gone, must not be entered any more, or knows nothing of these
+        while self._pointers:
+            self._pointers.pop().__exit__()
         free = self._instance.function("free", hold_gil=True)
         while self._addresses:
             free(self._addresses.pop())
+
+    def new(self, ctype: str, value: Any = None) -> Pointer:
+        """``Instance.new``, but freed with the arena, whoever holds the Pointer then."""
+        pointer = self._instance.new(ctype, value)
+        self._pointers.append(pointer)
+        return pointer
 
     def alloc(self, size: int) -> int:
         """The address of ``size`` bytes (at least one), not cleared."""

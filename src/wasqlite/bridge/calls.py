@@ -61,10 +61,10 @@ def call({arguments}):
 """
 
 
-def limits(instance: Instance) -> tuple[str, str, dict[str, Any]]:
+def limits(instance: Instance, prefix: str = "") -> tuple[str, str, dict[str, Any]]:
     """What the code of a call does besides if the instance can be interrupted: before the depth is set, in an outermost
     call; after it is set, in each; and the names in both. Nothing for other instances, so that they pay nothing."""
-    return instance.interruption.source() if instance.interruption is not None else ("pass", "pass", {})
+    return instance.interruption.source(prefix) if instance.interruption is not None else ("pass", "pass", {})
 
 
 @cache

@@ -19,14 +19,15 @@ _SPEED = 1
 class Engine:
     """wasmtime's engine with our settings, and the WASI functions that it brings.
 
-    ``interruptible`` code looks at a counter in every loop and function, so that it can be stopped from outside.
+    ``interruptible`` code looks at a counter in every loop and function, so that it can be stopped from outside. It is
+    meant for guests that are not trusted, and so does without some of WebAssembly's features too.
     """
 
     def __init__(self, api: Api, interruptible: bool, stack: int) -> None:
         self.api = api
         self.interruptible = interruptible
         # What changes the compiled code or its ABI: part of the cache's key.
-        self._settings = f"opt=speed stack={stack} move=0{' epoch' * interruptible}"
+        self._settings = f"opt=speed stack={stack} move=0{' epoch strict' * interruptible}"
         config = api.config_new()
         # A fork after a parallel compile leaves the child without the worker threads: its next compile would hang.
         api.config_parallel_compilation(config, False)
@@ -34,6 +35,9 @@ class Engine:
         api.config_memory_may_move(config, False)
         api.config_max_wasm_stack(config, stack)
         api.config_epoch_interruption(config, interruptible)
+        if interruptible:
+            for without in api.config_without:
+                without(config, False)
         self.pointer: int = api.engine_new(config)
         self.wasi: int = api.linker_new(self.pointer)
         error = api.linker_define_wasi(self.wasi)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from wasqlite.bridge.snapshot import Held, Snapshot
 
 _NEVER = 1 << 62
+_MOST_TABLES = 8
 
 
 class Instance:
@@ -127,7 +128,8 @@ class Instance:
         from wasqlite.bridge.interruption import Interruption  # what only some programs need
 
         memory = -1 if policy.memory is None else policy.memory
-        engine.api.store_limiter(store, memory, policy.table, -1, -1, -1)
+        # Instances and memories besides the guest's are the adapters'.
+        engine.api.store_limiter(store, memory, policy.table, -1, _MOST_TABLES, -1)
         self.interruption = Interruption(
             engine, self.name, store, self._context, self.state, self.parked, unused, policy.deadline
         )
@@ -410,6 +412,10 @@ class Instance:
     def cast(self, ctype: str, value: Any) -> Any:
         """Convert as a cast does in C: pointers and addresses to pointers, numbers to numbers of that type."""
         return self.typed.cast(ctype, value)
+
+    def addressof(self, name: str) -> Pointer:
+        """A Pointer to a variable or a function of the library."""
+        return self.typed.addressof(name)
 
     def string(self, pointer: Pointer, max: int | None = None) -> bytes:
         """The bytes before the first NUL at ``pointer``."""

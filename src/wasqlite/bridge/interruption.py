@@ -188,15 +188,15 @@ class Interruption:
         if self.ticker.resting:
             self.ticker.wake()
 
-    def source(self) -> tuple[str, str, dict[str, Any]]:
+    def source(self, prefix: str) -> tuple[str, str, dict[str, Any]]:
         """The same as source text for generated calls: what an outermost one does before it sets the depth, what each
-        one does after that, and the names in both."""
-        begin = "state.stop = []"
+        one does after that, and the names in both, which begin with ``prefix``."""
+        begin = f"{prefix}state.stop = []"
         if self.deadline is not None:
-            begin += "; state.until = now() + deadline"
+            begin += f"; {prefix}state.until = {prefix}now() + {prefix}deadline"
         resting, wake = self.ticker.resting, self.ticker.wake
         names = {"now": time.monotonic, "deadline": self.deadline, "resting": resting, "wake": wake}
-        return begin, "if resting: wake()", names
+        return begin, f"if {prefix}resting: {prefix}wake()", {prefix + name: value for name, value in names.items()}
 
     def interrupt(self) -> None:
         """Stop the call under way, if there is one; from any thread."""

@@ -66,7 +66,10 @@ def _table(instance: Instance) -> None:
     _expect(api.put_function(context, table, mix) == 1, "growing a table")
     found = api.function_at(context, table, 1)
     _expect(found is not None and api.function_signature(context, found) == ("iIF", "I"), "a table's function")
-    _expect(api.function_at(context, table, 0) is None and api.function_at(context, table, 2) is None, "a table's end")
+    _expect(
+        api.put_function(context, table, None) == 2 and api.table_size(context, table.address) == 3, "an empty slot"
+    )
+    _expect(all(api.function_at(context, table, n) is None for n in (0, 2, 3)), "a table's empty slots")
 
 
 _running = False

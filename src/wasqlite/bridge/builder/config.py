@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from wasqlite.bridge.builder.features import FEATURES
 from wasqlite.bridge.builder.linking import STACK_SIZE
 from wasqlite.bridge.builder.report import BuildError
+from wasqlite.bridge.builder.sources import Source, fetch_source, parse_source
 
 TABLE = "wasqlite-bridge"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,7 +37,8 @@ class Configuration:
     constants: tuple[str, ...] = ()
     stack: int = STACK_SIZE
     features: tuple[str, ...] = ()
-    # Where "{name}" at the beginning of a path is.
+    fetch: Mapping[str, Source] = field(default_factory=dict)
+    # Where "{name}" at the beginning of a path is: the fetched sources.
     folders: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,10 @@ class Configuration:
                 raise _error(f"features: there is no {feature!r}; there is: {', '.join(FEATURES)}")
         if self.stack < 1024 or self.stack % 16:
             raise _error(f"stack = {self.stack}: a number of bytes, a multiple of 16 and at least 1024")
+
+    def fetched(self) -> Configuration:
+        """The same, with all sources at hand."""
+        return replace(self, folders={name: fetch_source(name, source) for name, source in self.fetch.items()})
 
     def path(self, text: str) -> Path:
         """A path of the configuration as an absolute one."""
@@ -120,7 +126,10 @@ def parse_configuration(root: Path, table: Mapping[str, Any], *, default_name: s
     for key in table:
         if key not in known:
             raise _error(f"unknown key {key!r}; possible are: {', '.join(known)}")
-    values: dict[str, Any] = {key: _value(key, value, str(known[key].type)) for key, value in table.items()}
+    values: dict[str, Any] = {
+        key: _sources(value) if key == "fetch" else _value(key, value, str(known[key].type))
+        for key, value in table.items()
+    }
     values.setdefault("name", re.sub(r"[-.]+", "_", default_name))
     values.setdefault("sources", ())
     return Configuration(root=root.resolve(), **values)
@@ -145,6 +154,18 @@ def _define(name: str, value: Any) -> str:
     if isinstance(value, int | str) and not isinstance(value, bool):
         return f"{name}={value}"
     raise _error(f"defines: {name} must be true, a number or a string, not {value!r}")
+
+
+def _sources(tables: Any) -> dict[str, Source]:
+    if not isinstance(tables, Mapping):
+        raise _error(f"fetch must be a table for each source, not {tables!r}")
+    for name in tables:
+        if not _NAME.fullmatch(name):
+            raise _error(f"fetch.{name}: a name has letters, digits and underscores")
+    return {
+        name: parse_source(item, lambda message, name=name: _error(f"fetch.{name}: {message}"))  # type: ignore[misc]
+        for name, item in tables.items()
+    }
 
 
 def _error(message: str) -> BuildError:

@@ -11,10 +11,18 @@ RUNTIME = Path(__file__).resolve().parent / "runtime"
 
 @dataclass(frozen=True)
 class Feature:
-    """The flags that all files are compiled with, and the files that are added."""
+    """The flags that all files are compiled with, and the files and libraries that are added."""
 
     flags: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    # Of a wasi-sdk; zig's C library has them all in it.
+    libraries: tuple[str, ...] = ()
+
+
+def _emulation(name: str) -> Feature:
+    """A part of POSIX that WASI lacks, and that wasi-libc pretends to have when it is asked to."""
+    macro = f"-D_WASI_EMULATED_{name.upper().replace('-', '_')}"
+    return Feature((macro,), libraries=(f"libwasi-emulated-{name}.a",))
 
 
 FEATURES = {
@@ -22,6 +30,10 @@ FEATURES = {
     "setjmp": Feature(
         ("-mexception-handling", "-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false"), ("setjmp.c",)
     ),
+    "signal": _emulation("signal"),
+    "process-clocks": _emulation("process-clocks"),
+    "getpid": _emulation("getpid"),
+    "mman": _emulation("mman"),
 }
 
 
@@ -33,3 +45,8 @@ def feature_flags(names: Iterable[str]) -> tuple[str, ...]:
 def feature_sources(names: Iterable[str]) -> list[Path]:
     """The files that these features add to a module."""
     return [RUNTIME / source for name in names for source in FEATURES[name].sources]
+
+
+def feature_libraries(names: Iterable[str]) -> list[str]:
+    """The libraries that these features add to a module."""
+    return [library for name in names for library in FEATURES[name].libraries]

@@ -41,6 +41,7 @@ def link(
     flags: Sequence[str],
     *,
     if_defined: Iterable[str] = (),
+    libraries: Iterable[Path] = (),
 ) -> bytes:
     """Link the named objects and return the module. ``exports`` must exist; those of ``if_defined`` need not."""
     with step("link"), tempfile.TemporaryDirectory(prefix="wasqlite-") as temporary:
@@ -54,6 +55,7 @@ def link(
             *(f"--export={name}" for name in exports if name not in ALWAYS_EXPORTED),
             *(f"--export-if-defined={name}" for name in if_defined),
             *objects,
+            *map(str, libraries),
             *map(str, toolchain.libraries),
             "-o",
             "module.wasm",

@@ -10,10 +10,11 @@ from typing import Any
 
 from wasqlite.bridge.builder.cache import sha256
 from wasqlite.bridge.builder.config import Configuration, read_configuration
-from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_sources
+from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_libraries, feature_sources
 from wasqlite.bridge.builder.linking import BRIDGE_EXPORTS, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
+from wasqlite.bridge.builder.stubs import render
 from wasqlite.bridge.builder.table import Extraction, Headers
 from wasqlite.bridge.builder.toolchain import Toolchain, find_toolchain
 from wasqlite.bridge.builder.units import Units, compile_units
@@ -51,25 +52,36 @@ class Outputs:
         return self.folder / f"{self.name}.types.json"
 
     @property
+    def stub(self) -> Path:
+        """The types for type checkers."""
+        return self.folder / f"{self.name}.pyi"
+
+    @property
     def provenance(self) -> Path:
         """What the others were made of."""
         return self.folder / f"{self.name}.provenance.json"
 
     def files(self) -> list[Path]:
         """All of them."""
-        return [self.wasm, self.types, self.provenance]
+        return [self.wasm, self.types, self.stub, self.provenance]
 
 
 def build(project: Path | str | Configuration = ".", *, force: bool = False) -> Outputs:
     """Bring a project's module up to date: a folder with a pyproject.toml, or a configuration."""
     configuration = project if isinstance(project, Configuration) else read_configuration(Path(project))
+    configuration = configuration.fetched()
     outputs = Outputs(configuration.path(configuration.output), configuration.name)
+    if outputs.stub.with_suffix(".py").exists():
+        raise BuildError(
+            f"type checkers would take {outputs.stub.name} for the stub of {outputs.stub.stem}.py beside it: "
+            'give the module another name, as in name = "_point"'
+        )
     toolchain = find_toolchain()
     units = _units(configuration)
     sources = [*configuration.source_files(), *feature_sources(configuration.features)]
     headers = Headers(configuration.header_files(), configuration.declarations)
     inputs = _describe(configuration, units, toolchain, sources, headers)
-    names = {"module": outputs.wasm.name, "types": outputs.types.name}
+    names = {"module": outputs.wasm.name, "types": outputs.types.name, "stub": outputs.stub.name}
     if not force and is_current(outputs.provenance, inputs, names):
         return outputs
     extraction = Extraction(headers, units, toolchain)
@@ -87,6 +99,7 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
         toolchain,
         link_flags(configuration.stack),
         if_defined=[*functions[1], *variables[1]],
+        libraries=toolchain.further_libraries(feature_libraries(configuration.features)),
     )
     exported = _exported(module)
     present = _present([*functions[0], *functions[1]], exported, "func")
@@ -99,8 +112,8 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
         configuration.constants,
     )
     types = json.dumps(table, indent=1, ensure_ascii=False).encode() + b"\n"
-    files = {"module": (outputs.wasm.name, module), "types": (outputs.types.name, types)}
-    write_outputs(outputs.provenance, inputs, files)
+    contents = {"module": module, "types": types, "stub": render(table).encode()}
+    write_outputs(outputs.provenance, inputs, {key: (names[key], data) for key, data in contents.items()})
     say(f"{outputs.wasm.name}: {len(present)} functions, {len(module) / 1e3:.0f} kB, SHA-256 {sha256(module)}")
     return outputs
 
@@ -123,15 +136,18 @@ def _describe(
 ) -> Any:
     """Everything that determines the output; it names no path of this machine."""
     files: dict[str, str] = {}
+    libraries = toolchain.further_libraries(feature_libraries(configuration.features))
     for path in (*sources, *headers.files):
         files |= units.inputs(path)
     return {
         "builder": BUILDER,
         "compiler": toolchain.identity,
+        "libraries": {path.name: sha256(path.read_bytes()) for path in libraries},
         "flags": {
             "compile": [*toolchain.compile_flags, *units.flags],
             "link": list(link_flags(configuration.stack)),
         },
+        "fetched": {name: source.describe() for name, source in sorted(configuration.fetch.items())},
         "sources": dict(sorted(files.items())),
         "declarations": {
             "headers": [units.name_of(path) for path in headers.files],

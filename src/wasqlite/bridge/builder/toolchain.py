@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Toolchain:
     location_flags: tuple[str, ...] = ()
     # clang itself with target and headers, for what is asked of the compiler beyond objects: declarations, layouts.
     front_end: tuple[str, ...] = ()
+    # Where further libraries of the C library are; None if they are all in it.
+    library_folder: Path | None = None
 
     def run(self, command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this toolchain in `directory`, where it may leave files of its own."""
@@ -49,6 +52,10 @@ class Toolchain:
             )
         except OSError as error:
             raise BuildError(f"{command[0]} cannot be run ({error.strerror}): repair the compiler") from None
+
+    def further_libraries(self, names: Iterable[str]) -> list[Path]:
+        """Parts of the C library that are not in its main archive."""
+        return [self.library_folder / name for name in names] if self.library_folder else []
 
     def is_ready(self) -> bool:
         """Tell whether the C library is there."""
@@ -120,6 +127,7 @@ def _wasi_sdk(path: Path) -> Toolchain:
         libraries=libraries,
         location_flags=(f"--sysroot={sysroot}",),
         front_end=(str(clang), *flags, f"--sysroot={sysroot}"),
+        library_folder=sysroot / "lib" / target,
     )
 
 

@@ -104,7 +104,7 @@ def _pointer(typed: Typed, ctype: PointerType, label: str) -> Convert:
 def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> int:
     """The address of a copy of what is not a Pointer; it lives as long as the call."""
     target = ctype.target
-    if isinstance(value, Borrowed):
+    if isinstance(value, Borrowed) and not isinstance(target, FunctionType):
         address = typed.scratch.place(value.given())
         backs.append((value, address))
         return address
@@ -128,12 +128,8 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
             )
         return typed.scratch.place(memoryview(value).cast("B"))
     if isinstance(target, FunctionType):
-        index = typed.function_pointer(value, target)
-        if index is not None:
-            return index
-        if callable(value):
-            raise ArgumentTypeError(f'C calls Python through callback("{target.spell()}", function), not directly')
-    if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, FunctionType, Void)):
+        return ctype.address(typed.instance, value)
+    if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, Void)):
         array = array_of(target, array_length(array_of(target, None), value))
         copy = typed.temporary(array.decayed, array.extent())
         array.store(copy, copy._address, value)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import keyword
-import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from struct import Struct
 from types import CodeType
 
-from wasqlite.bridge import calls as raw
 from wasqlite.bridge._wasmtime import Extern
+from wasqlite.bridge.calls import limits
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.arguments import Back, converter, explain, variadic
 from wasqlite.bridge.cdef.numbers import MISFITS, Boolean, Character, Number
@@ -60,7 +59,7 @@ def call({parameters}):
                     _aside = _parked[:]
                     _parked.clear()
                 else:
-                    {outermost}
+                    {limit}
                 _state.depth = _depth + 1
                 {started}
                 try:
@@ -93,7 +92,7 @@ _COPY_BACK = "if _backs: _copy_back(_backs)"
 
 @cache
 def _code(
-    parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str, outermost: str, started: str
+    parameters: tuple[str, ...], conversions: str, arguments: tuple[str, ...], result: str, limit: str, started: str
 ) -> CodeType:
     scratch = bool(conversions)
     source = _TEMPLATE.format(
@@ -103,9 +102,9 @@ def _code(
         arguments="".join(f", {argument}" for argument in arguments),
         values="".join(f"{argument}, " for argument in arguments),
         result=result,
-        outermost=outermost,
-        started=started,
         end=_END if scratch else "",
+        limit=limit,
+        started=started,
     )
     return compile(source, "<wasqlite typed call>", "exec")
 
@@ -117,7 +116,7 @@ def _names(names: Sequence[str | None], count: int) -> list[str]:
         name = (names[position] if position < len(names) else None) or f"a{position}"
         if keyword.iskeyword(name) or not name.isidentifier():
             name += "_"
-        while name in found or name.startswith("_"):
+        while name in found or name in ("len", "BaseException") or name.startswith("_"):  # the template uses them
             name = name.lstrip("_") + "_" if name.startswith("_") else name + "_"
         found.append(name)
     return found
@@ -262,21 +261,15 @@ def bind(
         ),
     }
     settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
-    outermost, started, limits = _private(*raw.limits(instance))
-    namespace |= limits
-    parameters, arguments = tuple(plan.parameters), tuple(plan.arguments)
-    exec(_code(parameters, "; ".join(plan.conversions), arguments, settle, outermost, started), namespace)
+    limit, started, names_of_limits = limits(instance, "_")
+    namespace |= names_of_limits
+    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle, limit, started)
+    exec(code, namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
     call._guest = typed, extern, ctype  # type: ignore[attr-defined]
     call.__doc__ = ctype.spell(name)
     return call
-
-
-def _private(outermost: str, started: str, names: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """The same code with names that no parameter has."""
-    word = re.compile(rf"(?<![.\w])({'|'.join(['state', *names])})\b")
-    return word.sub(r"_\1", outermost), word.sub(r"_\1", started), {f"_{name}": names[name] for name in names}
 
 
 def _copy_back(typed: Typed, backs: list[Back]) -> None:

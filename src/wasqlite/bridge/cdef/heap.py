@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from wasqlite.bridge.cdef.pointer import Owner
-from wasqlite.bridge.errors import BridgeError, PointerError
+from wasqlite.bridge.errors import BridgeError, PointerError, ReentryError, UnusableInstance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SCRATCH = 8192
 """Bytes of the block that arguments of calls are put into; what is larger is allocated and freed."""
+
+
+REFUSED = (ReentryError, UnusableInstance)
+"""What a call raises that has not entered the guest."""
 
 
 class Allocation(Owner):
@@ -34,7 +38,11 @@ class Allocation(Owner):
         if not self.alive:
             raise PointerError(f"the allocation at {self.address:#x} was freed before")
         self.alive = False
-        self.heap.release(self.address, self.generation)
+        try:
+            self.heap.release(self.address, self.generation)
+        except REFUSED:
+            self.alive = True
+            raise
 
     def __del__(self) -> None:
         # Finalisers never enter the guest.
@@ -73,12 +81,13 @@ class Heap:
 
     def allocate(self, size: int) -> Allocation:
         """An owned block of ``size`` zeroed bytes."""
-        self.drain()
-        address = self.take(size)
-        self.live[address] = size
-        self.bytes += size
-        self.most = max(self.most, self.bytes)
-        return Allocation(self, address, size)
+        with self.instance.lock:
+            self.drain()
+            address = self.take(size)
+            self.live[address] = size
+            self.bytes += size
+            self.most = max(self.most, self.bytes)
+            return Allocation(self, address, size)
 
     @property
     def live(self) -> dict[int, int]:
@@ -91,9 +100,10 @@ class Heap:
 
     def release(self, address: int, generation: int) -> None:
         """Free a block, unless what it was part of has been replaced."""
-        if generation == self.instance.generation:
-            self.bytes -= self.live.pop(address, 0)
-            self._free(address)
+        with self.instance.lock:
+            if generation == self.instance.generation:
+                self._free(address)
+                self.bytes -= self.live.pop(address, 0)
 
     def drain(self) -> None:
         """Free what was dropped without ``free()``."""
@@ -102,7 +112,11 @@ class Heap:
                 address, generation = self.dropped.popleft()
             except IndexError:  # another thread was faster
                 return
-            self.release(address, generation)
+            try:
+                self.release(address, generation)
+            except REFUSED:
+                self.dropped.append((address, generation))
+                raise
 
 
 class Scratch:

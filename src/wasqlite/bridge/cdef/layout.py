@@ -93,7 +93,7 @@ class Layout:
                 record["size"],
                 record["align"] or 1,
                 lambda: self._fields(record, 0),
-                lambda: [self.type(field["type"]) for field in record["fields"] if self._is_member(field)],
+                lambda: [self._known(field["type"]) for field in record["fields"] if self._is_member(field)],
             )
         if kind in ("struct", "union") and " " in name:
             return RecordType(name, kind, None, 1, lambda: iter(()), list)
@@ -101,6 +101,13 @@ class Layout:
 
     def _is_member(self, field: Mapping[str, Any]) -> bool:
         return field["name"] is not None or field["type"] in self._records
+
+    def _known(self, name: str) -> CType:
+        """A field's type; one that Python has no values for does not spoil the others."""
+        try:
+            return self.type(name)
+        except DeclarationError:
+            return Opaque(name, None, 1)
 
     def _fields(self, record: Mapping[str, Any], base: int) -> Iterator[Field]:
         for field in record["fields"]:
@@ -111,9 +118,9 @@ class Layout:
                 if inner is not None:
                     yield from self._fields(inner, offset)
             elif "bits" in field:
-                yield Field(field["name"], self.type(field["type"]), base, field["bits"], field["bit_offset"])
+                yield Field(field["name"], self._known(field["type"]), base, field["bits"], field["bit_offset"])
             else:
-                yield Field(field["name"], self.type(field["type"]), offset)
+                yield Field(field["name"], self._known(field["type"]), offset)
 
     def function(self, name: str) -> FunctionType:
         """The type of a declared function."""
@@ -150,9 +157,10 @@ class Layout:
 
     def enum(self, name: str) -> EnumType:
         """An enumeration: its tag, or a typedef."""
-        ctype = self.type(name if name in self._typedefs else f"enum {name}")
+        tag = name if name in self._typedefs else f"enum {name}"
+        ctype = self.type(tag) if tag in self._typedefs or tag in self._enums else None
         if not isinstance(ctype, EnumType):
-            raise DeclarationError(f"{name} is not an enumeration")
+            raise UndeclaredName(f"the library declares no enumeration {name}")
         return ctype
 
     def enums(self) -> list[str]:

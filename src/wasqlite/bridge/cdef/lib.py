@@ -39,9 +39,6 @@ class Lib:
         raise UndeclaredName(f"{instance.name} declares no {name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        typed: Typed = self.__dict__["_typed"]
-        if name not in typed.layout.variables:
-            raise UndeclaredName(f"{typed.instance.name} declares no variable {name}")
         pointer = self._variable(name)
         pointer._type.target.store(pointer, pointer._address, value)
 
@@ -49,6 +46,8 @@ class Lib:
         """A Pointer to a variable, which an exported global of its name tells the address of."""
         typed: Typed = self.__dict__["_typed"]
         instance = typed.instance
+        if name not in typed.layout.variables:
+            raise UndeclaredName(f"{instance.name} declares no variable {name}")
         if instance.state.dead is not None:
             instance.refuse()
         address = instance.global_value(name)

@@ -39,6 +39,11 @@ class Number(CType):
         return join(self.name, inner)
 
     @property
+    def unpacked(self) -> str:
+        """struct's letter for reading it."""
+        return self.kind
+
+    @property
     def integer(self) -> bool:
         """Whether it is not a floating point type."""
         return self.kind not in "fd"
@@ -95,6 +100,8 @@ class Boolean(Number):
 
     def __init__(self) -> None:
         super().__init__("_Bool", "B")
+
+    unpacked = "?"
 
     def load(self, at: Pointer, address: int) -> bool:
         return at._instance.memory.view[address] != 0
@@ -165,6 +172,11 @@ class Scalar:
 
     def __int__(self) -> int:
         return self.value[0] if isinstance(self.value, bytes) else int(self.value)
+
+    def __index__(self) -> int:
+        if not self.ctype.integer:
+            raise ArgumentTypeError(f"{self!r} is no integer")
+        return int(self)
 
     def __float__(self) -> float:
         return float(self.value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from struct import unpack
+
+from wasqlite.bridge.cdef.numbers import Character, Number
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import ArgumentTypeError, DeclarationError, MemoryAccessError, PointerError, UndeclaredName
 
@@ -146,10 +149,7 @@ class Pointer:
             return self._type.field(key).load(self)
         if isinstance(key, slice):
             start, stop = self._bounds(key)
-            if getattr(self._type.target, "name", "") == "char":
-                address = self._reach(self._address + start, stop - start)
-                return self._instance.memory.read(address, stop - start)
-            return [self[index] for index in range(start, stop)]
+            return self._several(start, stop)
         target, address = self._item(key)
         return target.load(self, address)
 
@@ -181,8 +181,19 @@ class Pointer:
         return self._length
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(len(self)):
-            yield self[index]
+        if isinstance(self._type.target, Character) or not isinstance(self._type.target, Number):
+            return map(self.__getitem__, range(len(self)))
+        return iter(self._several(0, len(self)))
+
+    def _several(self, start: int, stop: int) -> Any:
+        """Items as a list; numbers all at once, and characters as bytes."""
+        target = self._type.target
+        if not isinstance(target, Number):
+            return [self[index] for index in range(start, stop)]
+        size = target.extent()
+        address = self._reach(self._address + start * size, (stop - start) * size)
+        data = self._instance.memory.read(address, (stop - start) * size)
+        return data if isinstance(target, Character) else list(unpack(f"<{stop - start}{target.unpacked}", data))
 
     def __getattr__(self, name: str) -> Any:
         raise UndeclaredName(f"{self._type.target.spell()} has no field {name!r}")

@@ -68,6 +68,15 @@ class PointerType(CType):
         if value is None:
             return 0
         if not isinstance(value, Pointer):
+            if isinstance(self.target, FunctionType):
+                # A function of the library gets a slot of the table when it first needs one.
+                index = instance.typed.function_pointer(value, self.target)
+                if index is not None:
+                    return index
+                if callable(value):
+                    raise ArgumentTypeError(
+                        f'C calls Python through callback("{self.target.spell()}", function), not directly'
+                    )
             raise expected(self, "a Pointer or None", value)
         if not self.takes(value._type):
             raise ArgumentTypeError(

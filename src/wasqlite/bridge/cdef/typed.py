@@ -15,7 +15,7 @@ from wasqlite.bridge.cdef.initialize import array_length
 from wasqlite.bridge.cdef.lib import Lib
 from wasqlite.bridge.cdef.numbers import Number, Scalar
 from wasqlite.bridge.cdef.pointer import TOP, Pointer
-from wasqlite.bridge.cdef.pointertype import PointerType, array_of
+from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
 from wasqlite.bridge.cdef.table import FunctionTable
 from wasqlite.bridge.cdef.types import ArrayType, FunctionType, expected
 from wasqlite.bridge.errors import ArgumentTypeError, BridgeError, DeclarationError, PointerError
@@ -159,6 +159,13 @@ class Typed:
     def void(self, address: int) -> Pointer:
         """A ``void *``."""
         return self._void.make(self.instance, address)
+
+    def addressof(self, name: str) -> Pointer:
+        """A Pointer to a variable or a function."""
+        if name not in self.layout.functions:
+            return self.lib._variable(name)
+        ctype = pointer_to(self.layout.function(name))
+        return ctype.make(self.instance, ctype.address(self.instance, getattr(self.lib, name)))
 
     def borrow(self, buffer: bytearray | memoryview, *, copied_in: bool) -> Borrowed:
         """A buffer as an argument."""

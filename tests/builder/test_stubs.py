@@ -1,0 +1,195 @@
+"""The typed stub: mypy --strict accepts it, finds mistakes with it, and it says what happens at run time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wasqlite.bridge import Library, Pointer
+from wasqlite.bridge.builder import BuildError, Outputs
+from wasqlite.bridge.builder.stubs import render
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from conftest import Project
+
+HEADER = """
+#include <stdbool.h>
+#include <stddef.h>
+#define VERSION 3
+#define RATIO 2.5
+#define GREETING "hello"
+typedef struct { double re, im; } complex_t;
+typedef struct point { int x, y; char tag; bool set; struct point *next; int values[4]; complex_t z;
+  struct { int in; int bytes; int property; }; union { int i; float f; } u; int (*compare)(int, int); } point;
+struct opaque;
+enum color { RED, GREEN = 5 };
+extern int counter;
+extern const char *const text;
+int add(int a, int b);
+double scale(point p, float by);
+complex_t square(complex_t z);
+point *move(point *p, enum color color);
+const char *name(const struct opaque *o, const char *text, char *buffer, const int *numbers);
+void each(int (*visit)(void *, int), void *user);
+int print(const char *format, ...);
+bool flag(bool b, char c);
+int from(int class, int, int class_);
+"""
+USE = """
+from typing import cast
+from wasqlite.bridge import Library
+import points
+
+guest = Library.load("points.wasm").open()
+lib = cast("points.Lib", guest.lib)
+n: int = lib.add(1, 2)
+p = lib.move(None, lib.GREEN)
+n = p.x + p.next.y + len(p.tag) + lib.VERSION
+p.next = None
+p.values = [1, 2]
+p.z = {"re": 1.0}
+p.u.f = 1.5
+f: float = lib.scale({"x": 1}, 2) + lib.square([1, 2]).re
+s: str = lib.GREETING
+b: bool = lib.flag(True, b"c") or p.set
+q: points.point = p
+lib.name(None, "text", guest.inout(bytearray(3)), [1, 2]).string()
+lib.each(guest.callback("int (void *, int)", lambda user, n: n), None)
+lib.print("%d %s", 1, "x")
+lib.counter += 1
+"""
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory, make_project: Callable[..., Any]) -> Outputs:
+    project = make_project(tmp_path_factory.mktemp("stubs"))
+    source = """#include "points.h"
+    int counter; const char *const text = "t";
+    int add(int a, int b) { return a + b; }
+    double scale(point p, float by) { return p.x * by; }
+    complex_t square(complex_t z) { return (complex_t){z.re * z.re - z.im * z.im, 2 * z.re * z.im}; }
+    point *move(point *p, enum color color) { p->x += color; return p; }
+    const char *name(const struct opaque *o, const char *t, char *b, const int *n) { return t; }
+    void each(int (*visit)(void *, int), void *user) { visit(user, 1); }
+    int print(const char *format, ...) { return format[0]; }
+    bool flag(bool b, char c) { return b && c; }
+    int from(int a, int b, int c) { return a; }
+    """
+    project.write("points.h", HEADER).write("points.c", source)
+    project.configure('name = "points"\nsources = ["points.c"]\nheaders = ["points.h"]\nconstants = ["[A-Z]*"]')
+    return project.build()
+
+
+def mypy(outputs: Outputs, text: str) -> list[str]:
+    """Check a program that stands beside the stub; return mypy's errors."""
+    program = outputs.folder / "program.py"
+    program.write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(outputs.folder / "m")]
+    done = subprocess.run(
+        [*command, "points.pyi", "program.py"], cwd=outputs.folder, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if ": note: " not in line]
+
+
+@pytest.mark.slow
+def test_mypy_takes_the_stub_and_what_is_right_by_it(outputs: Outputs) -> None:
+    pytest.importorskip("mypy", reason="the dependency group `lint` is not installed")
+    assert mypy(outputs, USE) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("lib.add(1, b'2')", "arg-type"),
+        ("lib.add(1)", "call-arg"),
+        ("lib.add(a=1, b=2)", "call-arg"),
+        ("lib.missing()", "attr-defined"),
+        ("lib.move(b'bytes', 1)", "arg-type"),
+        ("lib.move(None, 1).x = 'text'", "assignment"),
+        ("lib.VERSION = 4", "misc"),
+        ("x: str = lib.add(1, 2)", "assignment"),
+        ("x: str = lib.square([1]).re", "assignment"),
+    ],
+)
+def test_mypy_finds_what_is_wrong_by_the_stub(outputs: Outputs, line: str, error: str) -> None:
+    pytest.importorskip("mypy", reason="the dependency group `lint` is not installed")
+    found = mypy(outputs, f"{USE.partition('n: int')[0]}{line}\n")
+    assert found and all(f"[{error}]" in item for item in found)
+
+
+def test_the_stub_has_the_types_of_functions(outputs: Outputs) -> None:
+    text = outputs.stub.read_text()
+    assert text.startswith("# Generated by")
+    assert "def add(self, a: int, b: int, /) -> int: ..." in text
+    assert "def flag(self, b: bool, c: bytes, /) -> bool: ..." in text
+    assert "def move(self, p: Pointer | Borrowed | None, color: int, /) -> struct_point: ..." in text
+    assert "def square(self, z: _Record, /) -> complex_t: ..." in text
+    assert "*arguments: Any) -> int: ..." in text
+    assert "point: TypeAlias = struct_point" in text
+
+
+def test_names_that_python_cannot_have_are_left_out(outputs: Outputs) -> None:
+    text = outputs.stub.read_text()
+    assert "def from(" not in text
+    record = text.partition("class struct_point(Pointer):")[2].partition("\nclass ")[0]
+    assert not any(f" {name}:" in record for name in ("in", "bytes", "property"))
+
+
+def test_what_the_stub_promises_is_what_happens(outputs: Outputs) -> None:
+    with Library.load(outputs.wasm).open() as guest:
+        lib = guest.lib
+        assert lib.add(1, 2) == 3
+        assert lib.flag(True, b"c") is True
+        with guest.new("point *", {"x": 1, "tag": b"t", "values": [1, 2, 3, 4]}) as p:
+            p.next = p
+            moved = lib.move(p, lib.GREEN)
+            assert isinstance(moved, Pointer)
+            assert (moved.x, moved.next.x, moved.tag, moved.set, moved.u.f) == (6, 6, b"t", False, 0.0)
+            assert isinstance(moved.values, Pointer)
+        squared = lib.square({"re": 0.0, "im": 2.0})
+        assert (squared.re, squared.im) == (-4.0, 0.0)
+        assert lib.text.string() == b"t"
+        assert (lib.VERSION, lib.RATIO, lib.GREETING, lib.RED) == (3, 2.5, "hello", 0)
+
+
+def test_every_function_with_a_value_is_in_the_stub(outputs: Outputs) -> None:
+    table = json.loads(outputs.types.read_bytes())
+    text = outputs.stub.read_text()
+    assert [name for name in table["functions"] if f"def {name}(" not in text] == ["from"]
+    assert render(table) == text
+
+
+def test_a_stub_must_not_hide_a_python_module(project: Project) -> None:
+    project.write("add.c", "int add(int a) { return a; }").write("point.py", "")
+    project.configure('sources = ["add.c"]\ndeclarations = "int add(int a);"')
+    with pytest.raises(BuildError, match=r"the stub of point\.py beside it"):
+        project.build()
+
+
+def test_stubs_of_modules_without_records_or_constants(project: Project) -> None:
+    project.write("add.c", "int add(int a) { return a; }").configure(
+        'sources = ["add.c"]\ndeclarations = "int add(int a);"'
+    )
+    text = project.build().stub.read_text()
+    compile(text, Path("point.pyi"), "exec")
+    assert "class Constants:\n    ...\n" in text
+
+
+def test_what_has_no_python_value_is_left_out(project: Project) -> None:
+    vector = "typedef int vector __attribute__((vector_size(16)));\nvector opposite(vector v);"
+    project.write("points.h", f"{vector}\nstruct pair {{ vector v; int i; }};\nint add(int a);")
+    project.write(
+        "points.c", '#include "points.h"\nvector opposite(vector v) { return -v; }\nint add(int a) { return a; }'
+    )
+    text = project.configure('sources = ["points.c"]\nheaders = ["points.h"]').build().stub.read_text()
+    assert "opposite" not in text
+    assert "def add(" in text and "class struct_pair(Pointer):" in text
