@@ -1,4 +1,4 @@
-"""What was not granted cannot be had: no file is opened for a denied guest, and no path leads out of a granted directory."""
+"""What was not granted cannot be had: a denied guest opens nothing, and no path leads out of a granted directory."""
 
 from __future__ import annotations
 
