@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -613,8 +615,6 @@ def test_it_says_what_it_takes(base: wasqlite.Connection) -> None:
 
 
 def test_audit_hooks_hear_of_it() -> None:
-    import subprocess
-
     program = (
         "import sys, wasqlite\n"
         "s = wasqlite.connect(':memory:').snapshot()\n"
@@ -623,6 +623,55 @@ def test_audit_hooks_hear_of_it() -> None:
     )
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("sqlite3.connect\nsqlite3.connect/handle\n", "")
+
+
+STORM = """
+import random, signal, wasqlite
+
+class Struck(Exception):
+    pass
+
+def strike(*_):
+    if armed:
+        raise Struck
+
+armed = []
+signal.signal(signal.SIGALRM, strike)
+con = wasqlite.connect(":memory:")
+con.create_function("f", 1, lambda value: value + 1)
+con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+con.executemany("INSERT INTO t VALUES (?, ?)", [(n, "x" * 50) for n in range(300)])
+con.commit()
+taken = con.snapshot()
+chance = random.Random(7)
+hit = 0
+for _ in range(600):
+    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 2.5e-3))
+    try:
+        armed.append(1)
+        con.restore(taken)
+        con.execute("INSERT INTO t(b) SELECT f(1)")
+        other = taken.connect()
+        other.execute("SELECT f(a) FROM t").fetchall()
+        other.close()
+        con.snapshot()
+        armed.clear()
+    except (Struck, wasqlite.OperationalError):
+        armed.clear()
+        hit += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    con.restore(taken)
+    assert con.execute("SELECT count(*), sum(f(a)) FROM t").fetchone() == (300, 300 * 299 // 2 + 300)
+assert hit > 10, hit
+print("ok")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that signal here")
+def test_whatever_a_signal_handler_interrupts_can_be_restored() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", STORM]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout == "ok\n", result.stderr[-3000:]
 
 
 @pytest.fixture

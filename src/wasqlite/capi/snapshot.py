@@ -81,11 +81,17 @@ def put_back(database: Database, saved: Saved) -> Database | None:
         if sandbox.shared or instance.dead is not None or database._state.depth or sandbox.open_files():
             return None
         database.shut()
-        entry = database._entry
-        sandbox.handles.discard(entry)
-        entry.address = database._handle = 0
-        entry.statements.clear()
-        entry.objects.clear()
+        # Also of those that a signal handler kept from being handed out: what is left of any of them must not be
+        # closed, since its address is that of the one which comes now.
+        for entry in (database._entry, *sandbox.handles):
+            other = entry.database()
+            if other is not None:
+                other.shut()
+                other._handle = 0
+            entry.address = 0
+            entry.statements.clear()
+            entry.objects.clear()
+        sandbox.handles.clear()
         sandbox.dropped.clear()
         instance.restore(saved.guest)
         if instance.memory.size > saved.guest.size:
@@ -100,8 +106,8 @@ def _adopt(sandbox: Sandbox, saved: Saved) -> Database:
         sandbox.callbacks.load(saved.callbacks, sandbox.instance)
         database = Database(sandbox)
         entry = database._entry
+        sandbox.handles.add(entry)  # first: see above
         database._handle = entry.address = saved.handle
-        sandbox.handles.add(entry)
         database.sql_length = saved.sql_length
         for address in saved.statements:
             entry.statements.add(address)
