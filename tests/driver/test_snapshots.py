@@ -193,7 +193,8 @@ def test_functions_collations_and_hooks_work_in_a_clone(base: wasqlite.Connectio
     base.executemany("INSERT INTO u VALUES (?)", [("a",), ("c",), ("b",)])
     base.execute("SELECT double(1), double(1.5), double(2)").fetchall()  # these have lanes
 
-    for con in (base.clone(), base):
+    clone = base.clone()
+    for con in (clone, base):
         traced.clear()
         refused.clear()
         assert con.execute("SELECT double(a), double(1.25), joined(a, b, 'x') FROM t").fetchall() == [
@@ -214,6 +215,7 @@ def test_functions_collations_and_hooks_work_in_a_clone(base: wasqlite.Connectio
         assert refused == ["t"]
         assert "SELECT total_of(a) FROM t" in traced
     base.rollback()
+    clone.close()
 
 
 def test_what_a_function_raises_arrives_in_the_clone(base: wasqlite.Connection) -> None:
