@@ -174,7 +174,6 @@ class Api:
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
         self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.func_type = bind("wasmtime_func_type", p, p, p)
-        self.table_size = bind("wasmtime_table_size", c_uint64, p, p)
         self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
         self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
@@ -311,11 +310,10 @@ class Api:
         extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
         return extern
 
-    def put_function(self, context: int, table: Extern, function: Extern | None) -> int | None:
-        """Append a function, or an empty slot, to a table: its index, None if the table cannot grow."""
-        value = Value(kind=FUNCREF)
-        if function is not None:
-            value.bits, value.rest[0] = function.handle[0], function.handle[1]
+    def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
+        """Append a function to a table: its index, None if the table cannot grow."""
+        value = Value(kind=FUNCREF, bits=function.handle[0])
+        value.rest[0] = function.handle[1]
         index = c_uint64()
         error = self.table_grow(context, table.address, 1, byref(value), byref(index))
         if error:
