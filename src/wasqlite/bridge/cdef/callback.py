@@ -50,7 +50,7 @@ class Callback(Pointer):
         """Give the slot back. If C code calls it all the same, the call ends in ``CallbackClosed``."""
         if self._owner.alive:
             self._owner.alive = False
-            self._typed.table.give_back(self._slot)
+            self._typed.table.give_back(self._slot, self._type.target.spell())
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -44,6 +44,8 @@ class PointerType(CType):
 
     def spell(self, inner: str = "") -> str:
         inner = "*" + inner
+        if self.const and isinstance(self.target, PointerType):
+            return self.target.spell("const " + inner)
         if isinstance(self.target, (ArrayType, FunctionType)):
             inner = f"({inner})"
         return ("const " if self.const else "") + self.target.spell(inner)

@@ -43,13 +43,13 @@ class Slot(HostFunction):
         self.on_error = error
         self.fallback[:] = self.failure()
 
-    def clear(self) -> None:
-        """Serve nothing."""
-        self.use(partial(_closed, self.index), None)
+    def clear(self, ctype: str) -> None:
+        """Serve nothing any more, where a function of that type was before."""
+        self.use(partial(_closed, ctype, self.index), None)
 
 
-def _closed(index: int = 0, *_: object) -> NoReturn:
-    raise CallbackClosed(f"C code called the callback at {index:#x} of the function table, which was closed before")
+def _closed(ctype: str = "callback", index: int = 0, *_: object) -> NoReturn:
+    raise CallbackClosed(f"C code called the {ctype} at {index:#x} of its function table, a callback that was closed")
 
 
 class FunctionTable:
@@ -114,11 +114,10 @@ class FunctionTable:
         adapter = instance.adapter(((params, result, False),) * BLOCK)
         for slot, extern in zip(slots, instance._adapted(adapter, list(slots)), strict=True):
             slot.index = self.put(extern)
-            slot.clear()
         unused += reversed(slots)
 
-    def give_back(self, slot: Slot) -> None:
-        """Make a slot free."""
-        slot.clear()
+    def give_back(self, slot: Slot, ctype: str) -> None:
+        """Make the slot free that a function of this type was in."""
+        slot.clear(ctype)
         self._closed[slot.params, slot.result].append(slot)
         self.used -= 1
