@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files
-.PHONY: evil batches conformance sqlalchemy stubtest check constants wheel clean
+.PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files bench-bridge bench-forks
+.PHONY: evil storm leaks batches conformance sqlalchemy stubtest check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -65,6 +65,14 @@ faults: setup  ## every file operation of a set of workloads fails once, in ever
 evil: setup  ## the corpus of evil modules, each in a process of its own, on every Python found here
 	$(BIN)/python tests/evil/run.py
 
+STORMS := tests/bridge/test_signals.py tests/driver/test_reentrance.py -k storm
+storm: setup  ## 500 signals at each kind of call and callback, on every Python found here
+	WASQLITE_STORM_ROUNDS=500 $(BIN)/python -m pytest -q $(STORMS)
+	WASQLITE_STORM_ROUNDS=500 $(BIN)/python tests/interpreters.py $(STORMS)
+
+leaks: setup  ## 100,000 cycles of calls, exceptions, callbacks, opening and closing: nothing may grow
+	$(BIN)/python tests/leaks.py
+
 stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9, nothing may be lost
 	$(BIN)/python tests/stress/run.py
 
@@ -90,6 +98,12 @@ bench-quick: setup .venv/bench  ## the same with less data (two minutes)
 
 bench-files: setup  ## speedtest1 on a file: the ratio to native per test and in total
 	$(BIN)/python bench/speedtest.py
+
+bench-bridge: setup .venv/bench  ## a call into C and back: the bridge beside ctypes and cffi
+	@$(BIN)/python bench/boundary.py
+
+bench-forks: setup  ## forking a database in memory: snapshots beside serialize and deserialize
+	@$(BIN)/python bench/snapshots.py
 
 stubtest: setup  ## names, signatures and types, beside what typeshed says of sqlite3
 	$(BIN)/python tests/stubs/run.py

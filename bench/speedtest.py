@@ -72,7 +72,7 @@ def run_in_sandbox(module: str, arguments: list[str], loaded: Callable[[], Any] 
 
     if profiled := arguments[0] == "--profile":
         del arguments[0]
-    library = Library.load(module)
+    library = Library.load(module, interruptible=False)
 
     def uncalled(memory: Memory) -> list[HostFunction]:
         """What a program in C has no use for: user functions and the like."""

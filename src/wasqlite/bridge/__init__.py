@@ -39,18 +39,21 @@ if TYPE_CHECKING:
     from wasqlite.bridge.cdef.callback import Callback
     from wasqlite.bridge.cdef.handle import Handle
     from wasqlite.bridge.cdef.pointer import Pointer
+    from wasqlite.bridge.contract import Contract, provides
     from wasqlite.bridge.policy import Directory, Policy, SteppingClock
     from wasqlite.bridge.snapshot import Snapshot
 
 # What the driver does not use is loaded when it is asked for.
 _LAZY = {
     "Callback": "wasqlite.bridge.cdef.callback",
+    "Contract": "wasqlite.bridge.contract",
     "Directory": "wasqlite.bridge.policy",
     "Handle": "wasqlite.bridge.cdef.handle",
     "Pointer": "wasqlite.bridge.cdef.pointer",
     "Policy": "wasqlite.bridge.policy",
     "Snapshot": "wasqlite.bridge.snapshot",
     "SteppingClock": "wasqlite.bridge.policy",
+    "provides": "wasqlite.bridge.contract",
 }
 
 
@@ -74,6 +77,7 @@ __all__ = [
     "BridgeError",
     "Callback",
     "CallbackClosed",
+    "Contract",
     "DeadlineExceeded",
     "DeclarationError",
     "Directory",
@@ -101,4 +105,5 @@ __all__ = [
     "Trap",
     "UndeclaredName",
     "UnusableInstance",
+    "provides",
 ]

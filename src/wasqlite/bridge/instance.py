@@ -91,6 +91,8 @@ class Instance:
         self.state = state
         self.held: list[Held] = []
         """What the guest may have of the host's, such as open files."""
+        self.opened_with: Callable[[], Snapshot | None] = _nothing
+        """The snapshot that it began with, if that is still there."""
         self.rolls_back = policy is not None and policy.rollback
         self.last_snapshot: Snapshot | None = None
         """The last one that was taken, restored or opened, if it is the policy to roll back to it."""
@@ -480,6 +482,10 @@ class Instance:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    return None
 
 
 def _reason(message: str) -> str:

@@ -13,6 +13,7 @@ from wasqlite.bridge.errors import MemoryAccessError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wasqlite.bridge.instance import Instance
     from wasqlite.bridge.mapping import Mappings
 
 _U32 = Struct("<I")
@@ -30,13 +31,15 @@ class Memory:
     those from ``pin``.
     """
 
-    __slots__ = ("_blocks", "_locate", "_mappings", "_pinned", "size", "view")
+    __slots__ = ("_blocks", "_locate", "_mappings", "_pinned", "attaching", "size", "view")
 
     def __init__(self) -> None:
         self._locate: Locate | None = None
         self._blocks: list[object] = []
         self._mappings: Mappings | None = None
         self._pinned: list[memoryview] = []
+        self.attaching: list[Callable[[Instance], None]] = []
+        """Called with the instance when it is there: for hosts, which are given its memory before that."""
         self.size = 0
         self.view = memoryview(b"")
 

@@ -1,12 +1,16 @@
 """The state of an instance as a value: taken, put back any number of times, and put into other instances.
 
-What belongs to it: the content of linear memory, and the mutable globals. What does not, because it is the host's: what
-host functions keep, and the table of functions.
+What belongs to it: the content of linear memory, and the mutable globals. What does not, because it is the host's:
+what host functions keep; handles; and callbacks. After ``restore`` those that are still open serve as before, and a
+closed one is an exception for C code that remembers it. An instance that is opened with a snapshot gets its callbacks,
+which call the same Python functions, and handles for the same objects; they end with the instance.
 """
 
 from __future__ import annotations
 
 import ctypes
+import weakref
+from collections.abc import Mapping
 
 from wasqlite.bridge import sections
 from wasqlite.bridge._wasmtime import GLOBAL, MEMORY, Value
@@ -17,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from wasqlite.bridge.cdef.saved import Saved
     from wasqlite.bridge.instance import Instance
     from wasqlite.bridge.library import Library
 else:
@@ -40,13 +45,20 @@ class Snapshot:
     in the child of a fork too. Its memory is given back with the last reference.
     """
 
-    __slots__ = ("__weakref__", "_globals", "_image", "library", "name")
+    __slots__ = ("__weakref__", "_globals", "_image", "_of", "_typed", "library", "name")
 
-    def __init__(self, library: Library, name: str, image: Image, values: dict[str, bytes]) -> None:
-        self.library = library
-        self.name = name
+    def __init__(self, instance: Instance, image: Image, values: dict[str, bytes], typed: Saved | None) -> None:
+        self.library = instance.library
+        self.name = instance.name
+        self._of = weakref.ref(instance)
+        self._typed = typed
         self._image = image
         self._globals = values
+
+    @property
+    def callbacks(self) -> Mapping[int, object]:
+        """The callbacks that were open, by their index in the guest's function table."""
+        return self._typed.callbacks if self._typed is not None else {}
 
     @property
     def size(self) -> int:
@@ -76,7 +88,7 @@ def take(instance: Instance) -> Snapshot:
                 raise SnapshotError(f"no snapshot can be taken of {instance.name}: {reason}")
         instance.memory.refresh()
         values = {name: _value(instance, name) for name in names}
-        return _remember(instance, Snapshot(library, instance.name, Image(instance.memory), values))
+        return _remember(instance, Snapshot(instance, Image(instance.memory), values, _typed(instance)))
 
 
 def put_back(instance: Instance, snapshot: Snapshot) -> None:
@@ -87,6 +99,12 @@ def put_back(instance: Instance, snapshot: Snapshot) -> None:
         if instance.state.dead is not None and not isinstance(instance.state.dead, InstancePoisoned):
             instance.refuse()
         _check(instance, "restored in")
+        if snapshot.callbacks and snapshot._of() is not instance and instance.opened_with() is not snapshot:
+            raise SnapshotError(
+                f"the snapshot has {len(snapshot.callbacks)} callbacks of another instance of {instance.name}; open an "
+                "instance with it, and it has them too"
+            )
+        _grow(instance, snapshot.size)
         _put(instance, _remember(instance, snapshot))
 
 
@@ -97,6 +115,20 @@ def fill(instance: Instance, snapshot: Snapshot) -> None:
     _grow(instance, snapshot.size)
     _put(instance, _remember(instance, snapshot))
     instance.generation = 0
+    instance.opened_with = weakref.ref(snapshot)
+    if snapshot._typed is not None:
+        from wasqlite.bridge.cdef.saved import load
+
+        load(instance.typed, snapshot._typed)
+        _keep_slots(instance, snapshot)
+
+
+def _typed(instance: Instance) -> Saved | None:
+    if instance._typed is None:
+        return None
+    from wasqlite.bridge.cdef.saved import save
+
+    return save(instance._typed)
 
 
 def roll_back(instance: Instance, snapshot: Snapshot) -> None:
@@ -104,13 +136,21 @@ def roll_back(instance: Instance, snapshot: Snapshot) -> None:
     with instance.lock:
         if instance.state.depth == 0 and isinstance(instance.state.dead, InstancePoisoned):
             instance.memory.unmap_all()
+            _grow(instance, snapshot.size)
             _put(instance, snapshot)
 
 
 def _remember(instance: Instance, snapshot: Snapshot) -> Snapshot:
     if instance.rolls_back:
         instance.last_snapshot = snapshot
+    _keep_slots(instance, snapshot)
     return snapshot
+
+
+def _keep_slots(instance: Instance, snapshot: Snapshot) -> None:
+    """As long as the snapshot lives, no other function takes a slot of the table that it has as an open callback."""
+    if snapshot.callbacks and instance._typed is not None:
+        instance._typed.table.snapshots.add(snapshot)
 
 
 def _foreign(instance: Instance, snapshot: Snapshot) -> SnapshotError:

@@ -51,6 +51,7 @@ class _Stub:
         self.table = table
         self.layout = Layout(table)
         self.classes = self._class_names()
+        self._pointers = {self.layout.type(record): name for record, name in self.classes.items()}
 
     def _class_names(self) -> dict[str, str]:
         """The class for pointers to each record: named as its tag or its typedef."""
@@ -169,7 +170,7 @@ class _Stub:
 
     def pointer(self, target: CType) -> str:
         """The class of pointers to something."""
-        return self.classes.get(target.name, "Pointer") if isinstance(target, RecordType) else "Pointer"
+        return self._pointers.get(target, "Pointer")
 
     def written(self, ctype: CType) -> str:
         """What may be assigned to a field; empty if nothing."""

@@ -104,7 +104,8 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
     """The address of a copy of what is not a Pointer; it lives as long as the call."""
     target = ctype.target
     if isinstance(value, Borrowed) and not isinstance(target, FunctionType):
-        address = typed.scratch.place(value.given())
+        given = value.given()
+        address = typed.scratch.place_zeros(len(value.view)) if given is None else typed.scratch.place(given)
         backs.append((value, address))
         return address
     bytewise = isinstance(target, Void) or (isinstance(target, Number) and target.size == 1)
@@ -119,7 +120,7 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
             value = value.encode()
             if b"\0" in value:
                 raise ArgumentTypeError("embedded null character: C would take it for the end of the text")
-        return typed.scratch.place(value + b"\0")
+        return typed.scratch.place_text(value)
     if isinstance(value, _BUFFERS) and bytewise:
         if not ctype.const:
             raise ArgumentTypeError(

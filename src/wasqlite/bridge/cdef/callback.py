@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wasqlite.bridge.cdef.table import Slot
+    from wasqlite.bridge.cdef.table import Served, Slot
     from wasqlite.bridge.cdef.typed import Typed
 
 
@@ -64,8 +64,14 @@ def register(typed: Typed, ctype: FunctionType, function: Callable[..., Any], er
         raise ArgumentTypeError(f"callback() takes a callable, not {type(function).__name__}")
     answer = None if error is None else _answer(typed, ctype, error)
     slot = typed.table.take(*abi.signature(ctype))
-    slot.use(_serving(typed, ctype, function), answer)
+    serve(typed, slot, (ctype, function, answer))
     return Callback(typed, pointer_to(ctype), slot)
+
+
+def serve(typed: Typed, slot: Slot, served: Served) -> None:
+    """Have a slot serve a Python function."""
+    ctype, function, answer = served
+    slot.use(_serving(typed, ctype, function), answer, served)
 
 
 def _answer(typed: Typed, ctype: FunctionType, error: Any) -> float:

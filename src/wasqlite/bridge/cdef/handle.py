@@ -55,7 +55,7 @@ class Handles:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.objects: dict[int, Any] = {}
-        self._next = _FIRST
+        self.next = _FIRST
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -64,15 +64,15 @@ class Handles:
         """A handle for an object."""
         if len(self.objects) >= (_END - _FIRST) // _STEP:
             raise BridgeError("too many handles are open")
-        while self._next in self.objects:
+        while self.next in self.objects:
             self._advance()
-        number = self._next
+        number = self.next
         self._advance()
         self.objects[number] = value
         return Handle(self, ctype, number)
 
     def _advance(self) -> None:
-        self._next = self._next + _STEP if self._next < _END else _FIRST
+        self.next = self.next + _STEP if self.next < _END else _FIRST
 
     def find(self, value: Any) -> Any:
         """The object of a handle that came back from C."""

@@ -153,7 +153,7 @@ class Typed:
             raise ArgumentTypeError(f"{ctype.spell('(*)')} does not take {found.spell(value.__name__)}")
         index = self._indices.get(value)
         if index is None:
-            index = self._indices[value] = self.table.put(extern)
+            index = self._indices[value] = self.table.add(value.__name__, extern)
         return index
 
     def void(self, address: int) -> Pointer:
