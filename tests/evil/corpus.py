@@ -238,7 +238,10 @@ def all_memory_at_once() -> None:
 
 add("a memory larger than allowed", lambda: wat('(memory (export "memory") 60000) (func (export "f"))'), LinkError, "")
 add("two memories", lambda: wat("(memory 1) (memory 1)"), LoadError, "memories")
-add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LoadError, "threads")
+add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LinkError, "shared memory")
+code(
+    "waiting for ever", "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))", Trap, "atomic wait"
+)
 add("a 64-bit memory", lambda: wat('(memory (export "memory") i64 1)'), LoadError, "memory64")
 add("objects of the engine's", lambda: wat('(type $s (struct (field i32))) (func (export "f"))'), LoadError, "gc")
 
@@ -883,6 +886,64 @@ def lie_to_driver(module: str, function: HostFunction) -> None:
         finally:
             for host in hosts:
                 host.close()
+
+
+@evil(None)
+def lies_in_the_driver_s_callback_block() -> None:
+    import random
+
+    import wasqlite
+    from wasqlite.bridge import InstancePoisoned
+    from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, INSTANCE, KEY, LANE, SIZE, TYPES, VALUE
+
+    class Sum:
+        total = 0
+
+        def step(self, *values: Any) -> None:
+            self.total += len(values)
+
+        inverse = step
+
+        def finalize(self) -> Any:
+            return self.total
+
+        value = finalize
+
+    dice = random.Random(7)
+    survivor = wasqlite.connect(":memory:")
+    survivor.execute("create table t as select 1 as x")
+    con = wasqlite.connect(":memory:")
+    for count in (-1, 0, 1, 2):
+        con.create_function(f"f{count}", count, lambda *values: values[0] if values else "text" * 2000)
+        con.create_aggregate(f"a{count}", count, Sum)
+    con.create_window_function("w", 1, Sum)
+    con.create_collation("k", lambda a, b: (a > b) - (a < b))
+    con.set_authorizer(lambda *_: 0)
+    con.set_progress_handler(lambda: 0, 10)
+    con.set_trace_callback(lambda text: None)
+    callbacks = con._database.sandbox.callbacks
+    values = callbacks.values
+    words, view = values.words, values.view
+    numbers = [0, 1, -1, 255, 4096, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 32, -(1 << 63), (1 << 63) - 1, 0x1_0000_0010]
+    refused = 0
+    for _ in range(20_000):
+        for word in (COUNT, LANE, VALUE, INSTANCE, *range(ARGUMENTS, ARGUMENTS + 20)):
+            words[word] = dice.choice(numbers) if dice.random() < 0.8 else dice.getrandbits(63)
+        view[TYPES : TYPES + 20] = dice.randbytes(20)
+        view[BYTES : BYTES + 100] = dice.randbytes(100)
+        shape = dice.choice([0, 1, 2, 9, 255, dice.getrandbits(8)]) << 24 | dice.getrandbits(24)
+        number = dice.randrange(-8, callbacks._next + 16)
+        words[KEY] = number << 32 | shape if dice.random() < 0.9 else dice.getrandbits(64) - (1 << 63)
+        try:
+            callbacks.dispatch()
+        except Exception:
+            refused += 1
+    assert refused > 1000
+    assert len(view) == SIZE
+    assert not isinstance(con._database.instance.dead, InstancePoisoned)
+    assert survivor.execute("select x from t").fetchall() == [(1,)]
+    with wasqlite.connect(":memory:") as another:
+        assert another.execute("select 2").fetchall() == [(2,)]
 
 
 # A guest that was taken over may sleep for as long as it likes: the driver's calls have no deadline.

@@ -113,19 +113,15 @@ class Api:
         self.config_memory_may_move = bind("wasmtime_config_memory_may_move_set", None, p, c_bool)
         self.config_max_wasm_stack = bind("wasmtime_config_max_wasm_stack_set", None, p, c_size_t)
         self.config_epoch_interruption = bind("wasmtime_config_epoch_interruption_set", None, p, c_bool)
+        # Of WebAssembly, what no C library needs and a hostile module could use: shared memory to wait for ever, others
+        # to get more memory. (Code for threads as such is harmless, and atomic operations are common.)
+        unwanted = ["wasm_memory64", "wasm_multi_memory", "wasm_gc", "wasm_function_references", "wasm_stack_switching"]
+        unwanted.append("shared_memory" if hasattr(holding, "wasmtime_config_shared_memory_set") else "wasm_threads")
         self.config_without = [
             bind(f"wasmtime_config_{feature}_set", None, p, c_bool)
-            for feature in (
-                "wasm_threads",
-                "wasm_memory64",
-                "wasm_multi_memory",
-                "wasm_gc",
-                "wasm_function_references",
-                "wasm_stack_switching",
-            )
+            for feature in unwanted
             if hasattr(holding, f"wasmtime_config_{feature}_set")  # older versions do not have them all
         ]
-        """Of WebAssembly, what no C library needs and a hostile module could use, to wait for ever for instance."""
         self.engine_new = bind("wasm_engine_new_with_config", p, p)
         self.engine_increment_epoch = bind("wasmtime_engine_increment_epoch", None, p)
 
@@ -178,7 +174,6 @@ class Api:
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
         self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.func_type = bind("wasmtime_func_type", p, p, p)
-        self.table_size = bind("wasmtime_table_size", c_uint64, p, p)
         self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
         self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
@@ -315,11 +310,10 @@ class Api:
         extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
         return extern
 
-    def put_function(self, context: int, table: Extern, function: Extern | None) -> int | None:
-        """Append a function, or an empty slot, to a table: its index, None if the table cannot grow."""
-        value = Value(kind=FUNCREF)
-        if function is not None:
-            value.bits, value.rest[0] = function.handle[0], function.handle[1]
+    def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
+        """Append a function to a table: its index, None if the table cannot grow."""
+        value = Value(kind=FUNCREF, bits=function.handle[0])
+        value.rest[0] = function.handle[1]
         index = c_uint64()
         error = self.table_grow(context, table.address, 1, byref(value), byref(index))
         if error:
