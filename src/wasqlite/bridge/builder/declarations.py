@@ -84,6 +84,8 @@ class Declarations:
     enums: dict[str, Enumeration] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
+    # Functions that no other file can call.
+    static: set[str] = field(default_factory=set)
 
     def names_in(self, type_: str) -> list[str]:
         """The typedefs, records and enumerations that a type is written with."""
@@ -205,7 +207,9 @@ class _Collector:
         files = frozenset((place[0],))
         if node["kind"] == "TypedefDecl":
             self.found.typedefs[node["name"]] = self._typedef(node), place
-        elif node["kind"] == "FunctionDecl" and not node.get("isImplicit") and node.get("storageClass") != "static":
+        elif node["kind"] == "FunctionDecl" and node.get("storageClass") == "static":
+            self.found.static.add(node["name"])
+        elif node["kind"] == "FunctionDecl" and not node.get("isImplicit"):
             known = self.found.functions.get(node["name"])
             params = [inner.get("name") for inner in node.get("inner", []) if inner["kind"] == "ParmVarDecl"]
             variadic = [None] if node.get("variadic") else []

@@ -113,6 +113,8 @@ class Extraction:
         exact = [name for name in wanted if not is_pattern(name)]
         for name in exact:
             if name not in known:
+                if name in self.declarations.static:
+                    raise BuildError(f"{what}: {name} is static; add a function that calls it")
                 raise BuildError(f"{what}: no header declares {name}")
         ours = [name for name, files in known.items() if any(map(self.is_ours, files))]
         optional: list[str] = []
