@@ -424,8 +424,9 @@ class Cursor:
             self._rowcount = -1 if self._changes >= 0 else self._rowcount
             raise from_failure(failure)
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[Any]:
+        # For the one thing that nearly all iterators are made for. A subclass may have a __next__ of its own.
+        return handout.each(self, Cursor.__next__) if type(self) is Cursor else self
 
     def __next__(self) -> Any:
         connection = self._connection

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, repeat
+from threading import get_ident
 
 from wasqlite import rows as row_values
-from wasqlite.row import Row, explain_refusal
+from wasqlite.row import Row, explain_refusal, new_row
 from wasqlite.row import rows as named_rows
 
 TYPE_CHECKING = False
@@ -100,6 +101,53 @@ def _take_for(factory: Any, cursor: Cursor, wanted: int | None, plain: bool) -> 
     return _lend(
         factory, cursor, found, found if plain else _convert(cursor, zip(*found, strict=True), found, following)
     )
+
+
+def each(cursor: Cursor, step: Callable[[Cursor], Any]) -> Iterator[Any]:
+    """What ``step`` (``Cursor.__next__``) returns, again and again, without a call of it for each row.
+
+    The state is the cursor's: fetches, closing, another ``execute`` in the middle of a loop do what they do to
+    ``__next__``. Only the thread is looked at once per batch.
+    """
+    connection = cursor._connection
+    while True:
+        try:
+            yield step(cursor)  # the first row of all, and the last of each batch: looks at everything, and fetches
+        except StopIteration:
+            return
+        rows, factory = cursor._rows, cursor._row_factory
+        if (factory is not None and factory is not Row) or cursor._cells or cursor._next is None:
+            continue
+        if (
+            connection.text_factory is not str
+            or cursor._closed
+            or cursor._locked
+            or connection._database is None
+            or connection._thread not in (None, get_ident())
+        ):
+            continue
+        columns = cursor._columns
+        assert columns is not None
+        for following in rows:
+            row = cursor._next
+            cursor._next = following
+            if factory is None:
+                yield row
+            else:
+                made = new_row(Row)
+                made._columns = columns
+                made._values = row
+                yield made
+            if (
+                cursor._next is not following
+                or cursor._rows is not rows
+                or cursor._row_factory is not factory
+                or cursor._closed
+                or cursor._locked
+                or connection._database is None
+                or connection.text_factory is not str
+            ):
+                break
 
 
 def _convert(

@@ -12,6 +12,7 @@ import pytest
 from wasqlite.bridge import (
     ArgumentTypeError,
     BridgeError,
+    CallbackClosed,
     DeadlineExceeded,
     DeclarationError,
     InstancePoisoned,
@@ -218,6 +219,27 @@ def test_restoring_over_and_over_leaks_nothing(guest):
     guest.lib.plus_one(1)
     assert guest.memory.size == size
     assert guest.stats().allocations == 0
+
+
+def test_a_clone_calls_the_same_functions_and_no_others(guest):
+    guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
+    with guest.clone() as clone:
+        # What its memory remembers is no other function of the clone's, whatever is registered there.
+        others = [clone.callback("int (int)", lambda n: 1000) for _ in range(20)]
+        assert clone.lib.hook not in others
+        assert clone.lib.call_hook(1) == 2
+    closed = guest.callback("int (int)", lambda n: n * 2)
+    guest.lib.hook = closed
+    closed.close()
+    with guest.clone() as clone:
+        others = [clone.callback("int (int)", lambda n: 1000) for _ in range(20)]
+        with pytest.raises(CallbackClosed):
+            clone.lib.call_hook(1)
+    guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
+    with guest.clone() as clone:
+        clone.lib.hook = clone.callback("int (int)", lambda n: n * 3)
+        assert clone.lib.call_hook(2) == 6
+    assert guest.lib.call_hook(2) == 4
 
 
 def test_a_callback_may_register_others(guest):

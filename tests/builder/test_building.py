@@ -84,7 +84,7 @@ def test_provenance_tells_compiler_flags_and_digests_and_no_path(two: Project) -
     outputs = two.build()
     text = outputs.provenance.read_text()
     provenance = json.loads(text)
-    assert provenance["compiler"].startswith(("ziglang ", "clang "))
+    assert "ziglang " in provenance["compiler"] or "clang version " in provenance["compiler"]
     assert "-O2" in provenance["flags"]["compile"]
     assert set(provenance["sources"]) == {
         "point/c/one.c",

@@ -147,11 +147,6 @@ for bad in (None, "a", 1.5):
 
 
 @case
-def iterator_is_the_cursor(s: Subject) -> Any:
-    return iter(s.cur) is s.cur
-
-
-@case
 def mixed_columns(s: Subject) -> Any:
     rows = [(1, None, "a"), (2.5, b"x", "ä"), ("t", "u", None), (None, 5, "a\0b"), (b"", "", "\0"), (7, 7.5, "end")]
     s.cur.execute("create table t(a, b, c)")

@@ -59,7 +59,6 @@ def cursors(con: sqlite3.Connection) -> None:
     assert_type(cursor.rowcount, int)
     assert_type(cursor.lastrowid, int | None)
     assert_type(cursor.connection, sqlite3.Connection)
-    assert_type(iter(OwnCursor(con)), OwnCursor)
     names: list[str] = [column[0] for column in cursor.description]
     cursor.arraysize = len(names)
     for (value,) in cursor:
@@ -73,7 +72,6 @@ def rows(cursor: sqlite3.Cursor) -> None:
     assert_type(row[:1], tuple[Any, ...])
     assert_type(row.keys(), list[str])
     assert_type(len(row), int)
-    values: Iterator[Any] = iter(row)
     print(*values, row == row, hash(row))
 
 

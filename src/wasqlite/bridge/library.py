@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 WASI = "wasi_snapshot_preview1"
 
+# In a section of types all codes but those of functions, numbers, funcref and externref. (The same bytes may be
+# a count there; then the careful way is taken for nothing.)
+_CONTINUED = bytes(range(0x80, 0x100))
+_NOT_PLAIN = bytes((*range(0x4E, 0x60), *range(0x61, 0x6F), *range(0x71, 0x7C)))
+
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
 
@@ -81,14 +86,17 @@ class Library:
         first = engine(interruptible)
         self._compiled = {first: _Compiled(first, wasm)}
         self._first = self._compiled[first]
-        self.imports = first.api.imports(self._first.module)
-        self.exports = first.api.exports(self._first.module)
+        self.sections = _sections(wasm)
+        """The sections of the wasm that declare types, imports, exports, memories, tables and globals, by number."""
+        # Behind the number of types.
+        declared = self.sections.get(1, b"").lstrip(_CONTINUED)[1:]
+        plain = len(declared.translate(None, _NOT_PLAIN)) == len(declared)
+        self.imports = first.api.imports(self._first.module, plain)
+        self.exports = first.api.exports(self._first.module, plain)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
         self.mutable: tuple[str, ...] | None = None
         """The names of its mutable globals, once a snapshot asked for them."""
-        self.sections = _sections(wasm)
-        """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
 
     @property
     def name(self) -> str:
@@ -271,7 +279,7 @@ def _sections(wasm: bytes) -> dict[int, bytes]:
             if wasm[at] < 0x80:
                 break
         at += 1
-        if 2 <= number <= 7:
+        if 1 <= number <= 7:
             found[number] = wasm[at : at + size]
         at += size
     return found

@@ -10,7 +10,13 @@ from typing import Any
 
 from wasqlite.bridge.builder.cache import sha256
 from wasqlite.bridge.builder.config import Configuration, read_configuration
-from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_libraries, feature_sources
+from wasqlite.bridge.builder.features import (
+    RUNTIME,
+    feature_flags,
+    feature_headers,
+    feature_libraries,
+    feature_sources,
+)
 from wasqlite.bridge.builder.linking import BRIDGE_EXPORTS, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
@@ -123,6 +129,7 @@ def _units(configuration: Configuration) -> Units:
     return Units(
         flags=(*COMPILE_FLAGS, *feature_flags(configuration.features), *defines, *configuration.flags),
         include=configuration.include_folders(),
+        system_include=feature_headers(configuration.features),
         names=(
             *((path, name) for name, path in configuration.folders.items()),
             (configuration.root, configuration.name),

@@ -44,7 +44,8 @@ class Units:
         return [
             *(f"-I{path}" for path in self.include),
             *(word for path in self.system_include for word in ("-isystem", str(path))),
-            *(f"-ffile-prefix-map={path}={name}" for path, name in self.names),
+            # The compiler takes the last one that fits, ``name_of`` the first.
+            *(f"-ffile-prefix-map={path}={name}" for path, name in reversed(self.names)),
         ]
 
     def name_of(self, path: Path) -> str:

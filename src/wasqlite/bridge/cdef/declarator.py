@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.pointertype import array_of, pointer_to
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import DeclarationError
 
 TYPE_CHECKING = False

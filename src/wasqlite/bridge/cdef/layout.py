@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.declarator import WORDS, Reader
 from wasqlite.bridge.cdef.numbers import Boolean, Character, EnumType, Number
 from wasqlite.bridge.cdef.records import Field, RecordType
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Opaque, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Opaque, Void
 from wasqlite.bridge.errors import DeclarationError, LoadError, UndeclaredName
 
 TYPE_CHECKING = False
@@ -88,12 +89,13 @@ class Layout:
         if name in self._records:
             record = self._records[name]
             return RecordType(
-                self._shown.get(name, name),
+                name,
                 kind,
                 record["size"],
                 record["align"] or 1,
                 lambda: self._fields(record, 0),
                 lambda: [self._known(field["type"]) for field in record["fields"] if self._is_member(field)],
+                self._shown.get(name, name),
             )
         if kind in ("struct", "union") and " " in name:
             return RecordType(name, kind, None, 1, lambda: iter(()), list)

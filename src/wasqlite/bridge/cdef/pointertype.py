@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from struct import Struct
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.numbers import Number
 from wasqlite.bridge.cdef.pointer import FOREIGN, TOP, Owner, Pointer
 from wasqlite.bridge.cdef.records import RecordType, make_class
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Void, expected
+from wasqlite.bridge.cdef.types import CType, FunctionType, Void, expected
 from wasqlite.bridge.errors import ArgumentTypeError, DeclarationError
 
 TYPE_CHECKING = False

@@ -130,10 +130,16 @@ class FunctionTable:
                     return slot
         return None
 
+    def take_all(self) -> None:
+        """Make no slot that there is the next to be used: C code may remember any, of an instance that had the same."""
+        for kind, unused in self._unused.items():
+            self._closed.setdefault(kind, deque()).extend(unused)
+            unused.clear()
+
     def take_at(self, index: int) -> Slot:
-        """An unused slot, by its index."""
+        """A slot that is not in use, by its index."""
         slot = self.slots[index]
-        self._unused[slot.params, slot.result].remove(slot)
+        self._closed[slot.params, slot.result].remove(slot)
         self.used += 1
         return slot
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from functools import cached_property
 
 from wasqlite.bridge.cdef import calls
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.buffers import Borrowed
 from wasqlite.bridge.cdef.callback import Callback, register
 from wasqlite.bridge.cdef.handle import Handle, Handles
 from wasqlite.bridge.cdef.heap import Heap, Scratch
-from wasqlite.bridge.cdef.initialize import array_length
 from wasqlite.bridge.cdef.lib import Lib
 from wasqlite.bridge.cdef.numbers import Number, Scalar
 from wasqlite.bridge.cdef.pointer import TOP, Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
 from wasqlite.bridge.cdef.table import FunctionTable
-from wasqlite.bridge.cdef.types import ArrayType, FunctionType, expected
+from wasqlite.bridge.cdef.types import FunctionType, expected
 from wasqlite.bridge.errors import ArgumentTypeError, BridgeError, DeclarationError, PointerError
 from wasqlite.bridge.record import Record
 
@@ -74,7 +74,7 @@ class Typed:
         """Allocate and initialise an object: ``"struct point *"``, ``"int *"``, ``"char[100]"``, ``"int[]"``."""
         ctype = self.layout.type(name)
         if isinstance(ctype, ArrayType):
-            length = array_length(ctype, value)
+            length = ctype.needs(value)
             ctype = array_of(ctype.item, length, ctype.decayed.const)
             pointer = self.allocate(ctype.decayed, ctype.extent(), length)
             if value is not None and not isinstance(value, int):
