@@ -121,8 +121,8 @@ class Sandbox:
     ) -> None:
         """A fresh instance over ``host``, which belongs to it from now on; ``shared``: for several connections.
 
-        With ``snapshot`` it begins in that state, of which ``capi.snapshot`` knows more. ``lock`` is that of the sandbox
-        in whose place it comes, if there is one: other threads may wait for that already.
+        With ``snapshot`` it begins in that state, of which ``capi.snapshot`` knows more. ``lock`` is the sandbox's
+        in whose place it comes, if there is one: other threads may wait for it already.
         """
         self._host = host
         self._released = False
