@@ -40,6 +40,7 @@ test: setup .venv/sqlalchemy  ## all tests, the quick ones first, then other Pyt
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+	$(BIN)/python tests/evil/run.py --others
 	$(BIN)/python tests/cpython/run.py
 	$(BIN)/python tests/sqlalchemy/run.py
 

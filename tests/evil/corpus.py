@@ -591,6 +591,8 @@ EXPORT void spin(int n) { volatile int i = n; while (n) i++; }
 EXPORT void scribble_over(char *p, int n) { memset(p, 0xff, n); }
 EXPORT int length(const char *p) { return strlen(p); }
 EXPORT void release(void *p) { free(p); }
+EXPORT int lie(int (*f)(unsigned), unsigned at) { return f(at); }
+EXPORT void lie_about_a_result(void (*f)(unsigned), unsigned at) { f(at); }
 """
 TYPES = {
     "format": 1,
@@ -607,6 +609,16 @@ TYPES = {
         "length": {"type": "int (const char *)", "params": ["p"]},
         "release": {"type": "void (void *)", "params": ["p"]},
         "free": {"type": "void (unsigned long long)", "params": ["p"]},
+        "lie": {"type": "int (void *, unsigned int)", "params": ["f", "at"]},
+        "lie_about_a_result": {"type": "void (void *, unsigned int)", "params": ["f", "at"]},
+    },
+    "records": {
+        "struct large": {
+            "kind": "struct",
+            "size": 400,
+            "align": 4,
+            "fields": [{"name": "x", "offset": 0, "type": "int[100]"}],
+        }
     },
 }
 
@@ -755,6 +767,29 @@ def more_than_the_policy_gives(guest: Any) -> None:
 def more_callbacks_than_the_policy_gives(guest: Any) -> None:
     for _ in range(2000):
         guest.callback("binary", max)
+
+
+for at in (0, 0xFFFF_FFFF, 0xFFFF_FFF0, 0x8000_0000):
+    for what, declared, look in (
+        ("pointer", "int (int *)", lambda pointer: pointer[0]),
+        ("text", "int (const char *)", lambda pointer: len(pointer.string())),
+        ("bytes", "int (const char *)", lambda pointer: len(pointer.bytes(10))),
+        ("field", "int (struct large *)", lambda pointer: pointer.x[99]),
+        ("struct", "int (struct large)", lambda record: record.x[99]),
+    ):
+        if at or what != "struct":  # by value it comes in memory, and the address 0 is memory
+
+            def looking(guest: Any, at: int = at, declared: str = declared, look: Any = look) -> None:
+                guest.lib.lie(guest.callback(declared, look), at)
+
+            looking.__name__ = f"a callback's {what} at {at:#x}"
+            typed(MemoryAccessError if what == "struct" else PointerError)(looking)
+
+
+@typed((MemoryAccessError, PointerError))
+def a_callback_s_result_that_goes_nowhere(guest: Any) -> None:
+    large = guest.new("struct large *")
+    guest.lib.lie_about_a_result(guest.callback("struct large (void)", lambda: large[0]), 0xFFFF_FF00)
 
 
 # -- lies to every function of WASI, and of the driver ----------------------------------------------------------------

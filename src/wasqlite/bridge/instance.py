@@ -309,7 +309,9 @@ class Instance:
         """Settle a call whose return coincided with a signal handler's exception, which goes on to the caller."""
         self._take_trap(None, traps, stack_pointer)
         if self.interruption is not None and self.interruption.settle(self.parked):
-            self._poison(exception)  # it was stopped as well, but that is all that is left of it
+            # It was stopped as well, but that is all that is left of it.
+            self._poison(exception)
+            self._reset_stack(stack_pointer)
         for other in self.parked:
             if other is not exception:
                 exception.add_note(f"before that, in a callback: {type(other).__name__}: {other}")
@@ -325,12 +327,15 @@ class Instance:
         trap = Trap(f"{self.name}: {_reason(message)}")
         trap.add_note(message)
         self._poison(self.parked[0] if self.parked else trap)
-        # C code that was unwound did not give its part of the shadow stack back.
+        self._reset_stack(stack_pointer)
+        return trap
+
+    def _reset_stack(self, stack_pointer: int | None) -> None:
+        """Give the shadow stack back that C code had when it was unwound. ``stack_pointer``: of a nested call."""
         base = stack_pointer if stack_pointer is not None else self._stack_base
         if self._stack_pointer is not None and base is not None:
             value = Value(kind=0, bits=base)
             self._api.global_set(self._context, self._stack_pointer.address, ctypes.byref(value))
-        return trap
 
     def _poison(self, cause: BaseException) -> None:
         if self.state.dead is None:
