@@ -990,8 +990,10 @@ def lies_in_the_driver_s_callback_block() -> None:
     assert len(view) == SIZE
     assert not isinstance(con._database.instance.dead, InstancePoisoned)
     assert survivor.execute("select x from t").fetchall() == [(1,)]
-    with wasqlite.connect(":memory:") as another:
-        assert another.execute("select 2").fetchall() == [(2,)]
+    another = wasqlite.connect(":memory:")
+    assert another.execute("select 2").fetchall() == [(2,)]
+    for connection in (survivor, con, another):
+        connection.close()
 
 
 # A guest that was taken over may sleep for as long as it likes: the driver's calls have no deadline.
