@@ -26,6 +26,7 @@ from wasqlite.bridge import (
 
 SOURCE = r"""
 #include <stdlib.h>
+#include <string.h>
 typedef int (*unary)(int);
 typedef enum { LOW = 1, HIGH = 1 << 20 } level;
 enum sign { NEGATIVE = -1, POSITIVE = 1 };
@@ -46,6 +47,7 @@ int forever_if(int n) { while (n) __asm__ volatile("" : "+r"(n)); return n; }
 level other(level l) { return l == LOW ? HIGH : LOW; }
 int read_after(const struct odd *o) { return o->after; }
 long double widen(double d) { return d; }
+unsigned read_text(const char *text) { return strlen(text); }
 int stop(int n) { if (n) __builtin_trap(); return n; }
 """
 
@@ -310,3 +312,44 @@ def test_other_libraries_have_types_of_their_own(guest, built):
     twin = Library.load(built(SOURCE, name="guests"))
     with twin.open() as other, pytest.raises((PointerError, ArgumentTypeError)):
         guest.lib.read_after(other.new("struct odd *"))
+
+
+def test_out_of_memory_is_memory_error(library):
+    with library.open(Policy(memory=4 << 20)) as guest:
+        for use in (
+            lambda: guest.new("char[]", 10 << 20),
+            lambda: guest.new("char[10000000]"),
+            lambda: guest.lib.read_text("x" * (10 << 20)),
+            lambda: guest.lib.read_text(bytearray(10 << 20)),
+        ):
+            with pytest.raises(MemoryError):
+                use()
+        assert guest.lib.read_text("x" * 100_000) == 100_000
+        assert guest.stats().allocations == 0
+
+
+def test_types_made_of_many_lengths_are_not_kept(library):
+    with library.open() as guest:
+        for n in range(1, 3000):
+            assert len(guest.new(f"short[{n}]")) == n
+            assert len(guest.new("short[]", n)) == n
+    item = library.layout.type("short")
+    assert len(item.arrays) <= 1002
+
+
+def test_threads_read_the_types_once(built):
+    for _ in range(10):
+        fresh = Library.load(built(SOURCE, name="guests"))
+        found = []
+        barrier = threading.Barrier(8)
+
+        def look(fresh=fresh, found=found, barrier=barrier):
+            barrier.wait()
+            found.append(fresh.layout)
+
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(map(id, found))) == 1

@@ -72,6 +72,7 @@ def rows(cursor: sqlite3.Cursor) -> None:
     assert_type(row[:1], tuple[Any, ...])
     assert_type(row.keys(), list[str])
     assert_type(len(row), int)
+    values: Iterator[Any] = iter(row)
     print(*values, row == row, hash(row))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _thread import stack_size
 from collections.abc import Callable, Iterable, Mapping
+from threading import RLock
 
 from wasqlite.bridge import adapter
 from wasqlite.bridge.engine import LEAST_STACK, Engine, engine
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
     from wasqlite.bridge.policy import Policy
     from wasqlite.bridge.snapshot import Held, Snapshot
+
+# Types are compared by identity, so each library must read its table only once.
+_types_lock = RLock()
 
 WASI = "wasi_snapshot_preview1"
 
@@ -136,9 +140,11 @@ class Library:
                 raise AttributeError(f"a Library has no attribute {name!r}")
             from wasqlite.bridge.cdef.layout import load
 
-            self.layout = load(self._name, self._types)
-            self.constants, self.enums = self.layout.namespaces()
-            return getattr(self, name)
+            with _types_lock:
+                if "enums" not in self.__dict__:
+                    self.layout = load(self._name, self._types)
+                    self.constants, self.enums = self.layout.namespaces()
+            return self.__dict__[name]
 
     def sizeof(self, ctype: str) -> int:
         """The size of a C type in bytes."""

@@ -130,8 +130,8 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
     if isinstance(target, FunctionType):
         return ctype.address(typed.instance, value)
     if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, Void)):
-        array = array_of(target, array_of(target, None).needs(value))
-        copy = typed.temporary(array.decayed, array.extent())
+        array = array_of(target, None)
+        copy = typed.temporary(array.decayed, len(value) * target.extent())
         array.store(copy, copy._address, value)
         return copy._address
     if ctype.const and isinstance(value, Mapping) and isinstance(target, RecordType):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+MOST_NAMES = 10_000
+"""How many names of types are kept as they were given."""
+
 # wasm32, which is ILP32 with 8-byte alignment of 8-byte types; 16-byte types have no Python value.
 _NUMBERS = {
     "signed char": "b", "unsigned char": "B", "short": "h", "unsigned short": "H", "int": "i", "unsigned int": "I",
@@ -60,6 +63,8 @@ class Layout:
         """The type of that C spelling."""
         found = self._parsed.get(name)
         if found is None:
+            if len(self._parsed) > MOST_NAMES:
+                self._parsed.clear()
             found = self._parsed[name] = Reader(name, self._name).whole()[0]
         return found
 

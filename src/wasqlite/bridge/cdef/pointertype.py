@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from wasqlite.bridge.cdef.records import Field
     from wasqlite.bridge.instance import Instance
 
+MOST_ARRAYS = 1000
+"""How many array types of an item are kept, as programs may make the names of such types out of lengths."""
+
 _U32 = Struct("<I")
 
 
@@ -44,6 +47,8 @@ class PointerType(CType):
 
     def spell(self, inner: str = "") -> str:
         inner = "*" + inner
+        if self.const and isinstance(self.target, PointerType):
+            return self.target.spell("const " + inner)
         if isinstance(self.target, (ArrayType, FunctionType)):
             inner = f"({inner})"
         return ("const " if self.const else "") + self.target.spell(inner)
@@ -95,6 +100,8 @@ class PointerType(CType):
             return mine.kind == theirs.kind or (mine.size == theirs.size == 1)
         if isinstance(mine, PointerType) and isinstance(theirs, PointerType):
             return mine.takes(theirs) and not isinstance(mine.target, Void)
+        if isinstance(mine, ArrayType) and isinstance(theirs, ArrayType):
+            return mine.item is theirs.item and mine.length == theirs.length
         return isinstance(mine, FunctionType) and isinstance(theirs, FunctionType) and mine.fits(theirs)
 
     def make(self, instance: Instance, address: int, low: int = 0, high: int = TOP, owner: Owner = FOREIGN) -> Pointer:
@@ -114,5 +121,7 @@ def array_of(item: CType, length: int | None, const: bool = False) -> ArrayType:
     """The one type of arrays of ``length`` items."""
     found = item.arrays.get((length, const))
     if found is None:
+        if len(item.arrays) > MOST_ARRAYS:
+            item.arrays.clear()
         found = item.arrays[length, const] = ArrayType(item, length, pointer_to(item, const))
     return found
