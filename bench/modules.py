@@ -8,7 +8,7 @@ from pathlib import Path
 
 from native import ROOT, cache_directory, fetch, sha256  # isort: skip  (makes build/ importable)
 
-from compile import LINK_FLAGS, sqlite_units
+from compile import LINK_FLAGS, source_files, sqlite_units
 from fetch_upstream import fetch as fetch_upstream
 from wasqlite.bridge.builder.cache import write_atomically
 from wasqlite.bridge.builder.linking import link
@@ -42,7 +42,7 @@ def build(*, speedtest: bool = False, names: bool = False) -> Path:
     exports = read_exports_list(ROOT / "c-src" / "exports.txt")
     units = sqlite_units(ROOT / "c-src", fetch())
     with tempfile.TemporaryDirectory() as scratch:
-        sources = sorted((ROOT / "c-src").glob("*.c"))
+        sources = source_files(ROOT / "c-src")
         if speedtest:
             wrapper = Path(scratch) / "speedtest1_wrapper.c"
             wrapper.write_text(_WRAPPER)

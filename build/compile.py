@@ -14,6 +14,7 @@ from typing import Any
 from fetch_sqlite import NPM_PACKAGE, SQLITE_SHA256, SQLITE_SOURCE_ID, SQLITE_VERSION, fetch
 from source_tree import ROOT
 from wasqlite.bridge.builder.cache import sha256
+from wasqlite.bridge.builder.features import RUNTIME
 from wasqlite.bridge.builder.linking import ALWAYS_EXPORTED, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, run_command, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
@@ -47,14 +48,19 @@ def sqlite_units(sources: Path, amalgamation: Path) -> Units:
         flags=COMPILE_FLAGS,
         include=(sources,),
         system_include=(amalgamation,),
-        names=((amalgamation, "sqlite"), (sources, "c-src")),
+        names=((amalgamation, "sqlite"), (sources, "c-src"), (RUNTIME, "wasqlite")),
     )
 
 
+def source_files(sources: Path) -> list[Path]:
+    """The C files in `sources`, and the builder's heap."""
+    return sorted([*sources.glob("*.c"), RUNTIME / "heap.c"], key=lambda path: path.name)
+
+
 def source_digests(sources: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file in `c-src` that can reach the module, by name."""
-    files = [path for path in sources.iterdir() if path.suffix in {".c", ".h"} or path.name == "exports.txt"]
-    return {path.name: sha256(path.read_bytes()) for path in sorted(files)}
+    """Return the SHA-256 of every file of ours that can reach the module, by name."""
+    files = [*source_files(sources), *sources.glob("*.h"), sources / "exports.txt"]
+    return {path.name: sha256(path.read_bytes()) for path in sorted(files, key=lambda path: path.name)}
 
 
 def describe_inputs(sources: Path, toolchain: Toolchain) -> Any:
@@ -86,7 +92,7 @@ def check_exports(module: bytes, listed: list[str]) -> None:
 
 def compile_module(sources: Path, toolchain: Toolchain) -> bytes:
     """Compile and link everything in `sources`; return the module."""
-    objects = compile_units(sqlite_units(sources, fetch()), sorted(sources.glob("*.c")), toolchain)
+    objects = compile_units(sqlite_units(sources, fetch()), source_files(sources), toolchain)
     exports = read_exports_list(sources / "exports.txt")
     module = link(objects, exports, toolchain, LINK_FLAGS)
     check_exports(module, exports)

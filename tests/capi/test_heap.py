@@ -15,7 +15,7 @@ import guests
 
 from wasqlite.bridge import Instance, Library
 
-C_SRC = Path(__file__).parents[2] / "c-src"
+HEAP = Path(__file__).parents[2] / "src" / "wasqlite" / "bridge" / "builder" / "runtime" / "heap.c"
 # The functions under names that keep the linker from taking libc's, and the compiler from knowing what they do.
 SOURCE = """
 EXPORT void *take(unsigned n) { return malloc(n); }
@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def guest() -> Iterator[Instance]:
-    library = Library.load(guests.compiled((C_SRC / "heap.c").read_text() + SOURCE))
+    library = Library.load(guests.compiled(HEAP.read_text() + SOURCE))
     instance = library.open(memory_limit=256 * MIB)
     yield instance
     instance.close()

@@ -8,6 +8,8 @@
 /* Python's part of a call: the number of results on the stack, GLUE_RAISED with an error there, or -1. */
 __attribute__((import_module("python"), import_name("python_call"))) int python_call(lua_State *L, void *object);
 
+void wsq_heap_regain(void); /* of the builder's heap */
+
 struct text {
   const char *data;
   size_t size;
@@ -63,7 +65,10 @@ static int protected(lua_State *L, lua_CFunction function, int arguments, int re
 
 lua_State *glue_open(void) {
   static lua_State *opened;
-  if (opened) return opened;
+  if (opened) {
+    wsq_heap_regain(); /* this may be after a restore */
+    return opened;
+  }
   lua_State *L = luaL_newstate();
   if (L && protected(L, open_libraries, 0, 0) != LUA_OK) {
     lua_close(L);

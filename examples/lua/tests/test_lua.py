@@ -216,8 +216,18 @@ def test_a_memory_bomb_is_an_error_like_others(sandboxed_lua: Any, error: Any) -
                 lua.run(bomb)
         with pytest.raises(MemoryError):
             lua["big"] = "x" * 10_000_000
-        assert lua.run("return 1") == 1
+        assert lua.run("return #('x'):rep(2e6)") == 2_000_000
         assert lua.guest.stats().memory <= 8 << 20
+
+
+def test_memory_is_there_again_after_a_restore(sandboxed_lua: Any, error: Any) -> None:
+    with sandboxed_lua.Lua(Policy(memory=8 << 20, rollback=True)) as lua:
+        fresh = lua.snapshot()
+        for _ in range(3):
+            with pytest.raises(error, match="not enough memory"):
+                lua.run("kept = {} while true do kept[#kept + 1] = {} end")
+            lua.restore(fresh)
+            assert lua.run("return #('x'):rep(2e6)") == 2_000_000
 
 
 def test_endless_recursion_is_an_error_like_others(sandboxed_lua: Any, error: Any) -> None:

@@ -34,6 +34,7 @@ FEATURES = {
         ("setjmp.c",),
         "include",
     ),
+    "heap": Feature((), ("heap.c",)),
     "signal": _emulation("signal"),
     "process-clocks": _emulation("process-clocks"),
     "getpid": _emulation("getpid"),
