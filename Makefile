@@ -66,7 +66,7 @@ faults: setup  ## every file operation of a set of workloads fails once, in ever
 evil: setup  ## the corpus of evil modules, each in a process of its own, on every Python found here
 	$(BIN)/python tests/evil/run.py
 
-STORMS := tests/bridge/test_signals.py tests/driver/test_reentrance.py -k storm
+STORMS := tests/bridge/test_signals.py tests/bridge/test_cdef_storms.py tests/driver/test_reentrance.py -k storm
 storm: setup  ## 500 signals at each kind of call and callback, on every Python found here
 	WASQLITE_STORM_ROUNDS=500 $(BIN)/python -m pytest -q $(STORMS)
 	WASQLITE_STORM_ROUNDS=500 $(BIN)/python tests/interpreters.py $(STORMS)

@@ -118,7 +118,8 @@ got = call()
 active = False
 try: os.stat("/end-marker")
 except OSError: pass
-print(got, [e for e in events if e not in ("sys._getframe", "object.__getattr__")])
+# The first call starts the thread that looks after deadlines.
+print(got, [e for e in events if e not in ("_thread.start_new_thread", "time.sleep")])
 """
 
 

@@ -370,6 +370,35 @@ except DeadlineExceeded: print("deadline", len(seen) > 2)
     assert (result.stdout, result.stderr) == ("deadline True\n", "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_may_interrupt():
+    result = alone("""
+signal.signal(signal.SIGALRM, lambda *_: instance.interrupt())
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try: instance.function("spin")()
+except Interrupted as error: print(error)
+""")
+    assert (result.stdout, result.stderr) == ("text: the call was interrupted\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_may_use_another_instance():
+    result = alone("""
+other = library.open(Policy(), hosts=hosts).function("add")
+sums = []
+def handler(*_):
+    sums.append(other(len(sums), 1))
+    # Again when this one is over: a signal in the middle of a call of `other` would find it busy.
+    if len(sums) < 20: signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else: instance.interrupt()
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+try: instance.function("spin")()
+except Interrupted: print(sums == list(range(1, 21)), instance.parked)
+""")
+    assert (result.stdout, result.stderr) == ("True []\n", "")
+
+
 def test_a_guest_that_a_daemon_thread_runs_does_not_harm_the_interpreter_s_exit():
     result = alone("""
 threading.Thread(target=lambda: instance.function("spin")(), daemon=True).start()

@@ -394,6 +394,19 @@ add(
 )  # fmt: skip
 
 
+def exceptions_without_end(**options: Any) -> None:
+    body = CALL + '(func (export "f") (loop $l (drop (call $call (i32.const 1) (i32.const 2))) (br $l)))'
+    try:
+        wat(body, hosts=calling(lambda *_: 1 // 0, on_error=7, **options))
+    except DeadlineExceeded as error:
+        assert 90 < len(error.__notes__) < 110
+        raise
+
+
+add("exceptions without end", exceptions_without_end, DeadlineExceeded, LATE)
+add("exceptions without end, reentrant", lambda: exceptions_without_end(reentrant=True), DeadlineExceeded, LATE)
+
+
 def nested(reentrant: bool) -> None:
     library = Library.from_wat(f'(module {FORWARD} (memory (export "memory") 1))')
     with library.open(LIMITS, hosts=calling(lambda _, a, b: f(a, b), reentrant=reentrant)) as instance:
@@ -977,8 +990,10 @@ def lies_in_the_driver_s_callback_block() -> None:
     assert len(view) == SIZE
     assert not isinstance(con._database.instance.dead, InstancePoisoned)
     assert survivor.execute("select x from t").fetchall() == [(1,)]
-    with wasqlite.connect(":memory:") as another:
-        assert another.execute("select 2").fetchall() == [(2,)]
+    another = wasqlite.connect(":memory:")
+    assert another.execute("select 2").fetchall() == [(2,)]
+    for connection in (survivor, con, another):
+        connection.close()
 
 
 # A guest that was taken over may sleep for as long as it likes: the driver's calls have no deadline.
