@@ -491,6 +491,42 @@ def test_in_another_thread(base: wasqlite.Connection) -> None:
     assert seen == [BEFORE, "SQLite objects created in a th"]
 
 
+def test_other_threads_at_work_see_one_state_or_a_closed_database(connect: Connect, way: None) -> None:
+    con = connect(check_same_thread=False)
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(n, str(n)) for n in range(100)])
+    con.commit()
+    taken = con.snapshot()
+    wrong: list[Any] = []
+    done = threading.Event()
+
+    def work(number: int) -> None:
+        while not done.is_set():
+            try:
+                found = con.execute("SELECT b FROM t WHERE a = ?", (number,)).fetchall()
+                if found != [(str(number),)]:
+                    wrong.append(found)
+                con.execute("UPDATE t SET b = b WHERE a = ?", (number,))
+                con.commit()
+            except (wasqlite.ProgrammingError, wasqlite.OperationalError) as error:
+                if "closed database" not in str(error) and "transaction" not in str(error):
+                    wrong.append(error)
+            except BaseException as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        con.restore(taken)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong[:5] == []
+    con.restore(taken)
+    assert con.execute("SELECT count(*) FROM t").fetchall() == [(100,)]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_in_the_child_of_a_fork(base: wasqlite.Connection) -> None:
     taken = base.snapshot()

@@ -6,6 +6,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from threading import RLock
 
 from wasqlite.bridge import calls
@@ -121,6 +122,15 @@ class Instance:
         self._instance = self._instantiate(module, externs)
         self._attach_memory()
         self._stack_pointer = api.export(self._context, self._instance, "__stack_pointer", GLOBAL)
+        self._stack_value = Value()
+        if self._stack_pointer is not None:
+            # Each nested call asks; what is passed is the same every time.
+            self._read_stack_pointer: Callable[[], None] = partial(
+                api.global_get,
+                ctypes.c_void_p(self._context),
+                ctypes.c_void_p(self._stack_pointer.address),
+                ctypes.byref(self._stack_value),
+            )
         self._stack_base = self.stack_pointer()
 
     def _limit(self, engine: Engine, store: int, policy: Policy, unused: list[int]) -> None:
@@ -250,9 +260,8 @@ class Instance:
         """The guest's shadow stack pointer, None if the module does not export it."""
         if self._stack_pointer is None:
             return None
-        value = Value()
-        self._api.global_get(self._context, self._stack_pointer.address, ctypes.byref(value))
-        return value.bits & 0xFFFF_FFFF
+        self._read_stack_pointer()
+        return self._stack_value.bits & 0xFFFF_FFFF
 
     def global_value(self, name: str) -> int | None:
         """The value of an exported i32 global, such as a C variable's address; None if there is none."""

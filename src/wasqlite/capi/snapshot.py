@@ -64,9 +64,10 @@ def take(database: Database) -> Saved:
         )
 
 
-def open_saved(saved: Saved, host: HostSide) -> Database:
-    """A new connection in that state, with a sandbox of its own over ``host``."""
-    return _adopt(Sandbox(host, library(), snapshot=saved.guest), saved)
+def open_saved(saved: Saved, host: HostSide, former: Database | None = None) -> Database:
+    """A new connection in that state, with a sandbox of its own over ``host``; in the place of a former one."""
+    lock = former.lock if former is not None else None
+    return _adopt(Sandbox(host, library(), snapshot=saved.guest, lock=lock), saved)
 
 
 def put_back(database: Database, saved: Saved) -> Database | None:

@@ -57,8 +57,9 @@ def call({parameters}):
             try:
                 if _depth:
                     _pointer = _nest()
-                    _aside = _parked[:]
-                    _parked.clear()
+                    if _parked:
+                        _aside = _parked[:]
+                        _parked.clear()
                 else:
                     {limit}
                 _state.depth = _depth + 1

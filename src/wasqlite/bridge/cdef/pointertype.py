@@ -99,7 +99,7 @@ class PointerType(CType):
             # Besides: an enumeration and its integer, and all kinds of char.
             return mine.kind == theirs.kind or (mine.size == theirs.size == 1)
         if isinstance(mine, PointerType) and isinstance(theirs, PointerType):
-            return mine.takes(theirs) and not isinstance(mine.target, Void)
+            return mine.takes(theirs) and isinstance(mine.target, Void) == isinstance(theirs.target, Void)
         if isinstance(mine, ArrayType) and isinstance(theirs, ArrayType):
             return mine.item is theirs.item and mine.length == theirs.length
         return isinstance(mine, FunctionType) and isinstance(theirs, FunctionType) and mine.fits(theirs)
