@@ -39,8 +39,7 @@ static char *reserve(size_t size) {
 
 /* Tell the host: 0 if that has failed, and so nothing more will be told. */
 static int tell(struct wx_parser *self, enum wx_kind kind, const char *texts, size_t size, int32_t number) {
-    wx_event.kind = kind;
-    wx_event.parser = self->number;
+    wx_event.slot = self->number * WX_KINDS + kind;
     wx_event.texts = texts;
     wx_event.size = size;
     wx_event.number = number;
@@ -314,6 +313,7 @@ static void set_handler(struct wx_parser *self, enum wx_kind kind, int on) {
         self->collects = on;
         break;
     case WX_UNKNOWN_ENCODING:
+    case WX_KINDS:
         break;
     }
 }

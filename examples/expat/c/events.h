@@ -29,14 +29,14 @@ enum wx_kind {
     WX_ELEMENT_DECL,
     WX_ATTLIST_DECL,
     WX_SKIPPED_ENTITY,
-    WX_UNKNOWN_ENCODING
+    WX_UNKNOWN_ENCODING,
+    WX_KINDS = 32
 };
 
 /* What the host is told of an event, and what it answers. The texts stand one behind the other, with a NUL between
  * them; a NULL pointer is a text that cannot be in a document: the one character U+0001. */
 struct wx_event {
-    uint32_t kind;
-    uint32_t parser;      /* the number that it was made with */
+    uint32_t slot;        /* the parser's number times WX_KINDS, and the kind */
     uint32_t size;        /* bytes of texts */
     const char *texts;
     int32_t number;       /* a flag, or the address of a content model */
@@ -45,7 +45,7 @@ struct wx_event {
     int32_t map[256];     /* for WX_UNKNOWN_ENCODING */
 };
 
-#define WX_TEXTS 65536
+enum { WX_TEXTS = 65536 };
 extern struct wx_event wx_event;
 /* Where texts stand if they are not longer. */
 extern char wx_texts[WX_TEXTS];

@@ -17,11 +17,11 @@ XML_PARAM_ENTITY_PARSING_ALWAYS: int = library.constants.XML_PARAM_ENTITY_PARSIN
 
 def ErrorString(code: int, /) -> str | None:
     """Expat's message for an error code."""
-    return message(_guest, code)
+    return message(_spare, code)
 
 
 def _features() -> list[tuple[str, int]]:
-    at = _guest.lib.XML_GetFeatureList()
+    at = _spare.lib.XML_GetFeatureList()
     found = []
     while at[0].feature:
         found.append((at[0].name.string().decode(), at[0].value))
@@ -29,10 +29,10 @@ def _features() -> list[tuple[str, int]]:
     return found
 
 
-_guest = Guest()  # for what needs no parser
-_version = _guest.lib.XML_ExpatVersionInfo()
+_spare = Guest()  # for what needs no parser
+_version = _spare.lib.XML_ExpatVersionInfo()
 version_info: tuple[int, int, int] = (_version.major, _version.minor, _version.micro)
-EXPAT_VERSION: str = _guest.lib.XML_ExpatVersion().string().decode()
+EXPAT_VERSION: str = _spare.lib.XML_ExpatVersion().string().decode()
 features = _features()
 
 __all__ = [

@@ -9,17 +9,27 @@ from ._guest import ANSWER, MAP, NUMBER, ROOM, SERVED, SIZE
 
 if TYPE_CHECKING:
     from ._guest import Guest
-    from ._parser import xmlparser
 
 Serve = Callable[[], None]
 Handler = Callable[..., Any]
-Make = Callable[["xmlparser", Handler], Serve]
+Make = Callable[["Style", Handler], Serve]
 _NULL = "\1"  # no document can contain it
 
 
-def start_element(parser: xmlparser, handler: Handler) -> Serve:
+class Style:
+    """How events of one parser are told of. It does not lead to the parser, which is to go when nobody has it."""
+
+    __slots__ = ("guest", "intern", "ordered")
+
+    def __init__(self, guest: Guest, intern: dict[str, str]) -> None:
+        self.guest = guest
+        self.intern = intern
+        self.ordered = False
+
+
+def start_element(style: Style, handler: Handler) -> Serve:
     """Names are interned. Texts: the name, then names and values of attributes."""
-    guest, setdefault = parser._guest, parser.intern.setdefault
+    guest, setdefault = style.guest, style.intern.setdefault
     event, texts, state, text = guest.event, guest.texts, guest.state, guest.text
 
     def serve() -> None:
@@ -28,14 +38,14 @@ def start_element(parser: xmlparser, handler: Handler) -> Serve:
         attributes: Any
         if event[NUMBER]:
             name, *words = found.split("\0")
-            if parser._ordered:
+            if style.ordered:
                 attributes = words
                 attributes[::2] = [setdefault(word, word) for word in words[::2]]
             else:
                 attributes = dict(zip([setdefault(word, word) for word in words[::2]], words[1::2], strict=True))
         else:
             name = found
-            attributes = [] if parser._ordered else {}
+            attributes = [] if style.ordered else {}
         name = setdefault(name, name)
         state.reentrant = True
         handler(name, attributes)
@@ -45,9 +55,9 @@ def start_element(parser: xmlparser, handler: Handler) -> Serve:
     return serve
 
 
-def name_only(parser: xmlparser, handler: Handler) -> Serve:
+def name_only(style: Style, handler: Handler) -> Serve:
     """One name."""
-    guest, setdefault = parser._guest, parser.intern.setdefault
+    guest, setdefault = style.guest, style.intern.setdefault
     event, texts, state, text = guest.event, guest.texts, guest.state, guest.text
 
     def serve() -> None:
@@ -62,9 +72,9 @@ def name_only(parser: xmlparser, handler: Handler) -> Serve:
     return serve
 
 
-def data_only(parser: xmlparser, handler: Handler) -> Serve:
+def data_only(style: Style, handler: Handler) -> Serve:
     """One text."""
-    guest = parser._guest
+    guest = style.guest
     event, texts, state, text = guest.event, guest.texts, guest.state, guest.text
 
     def serve() -> None:
@@ -78,10 +88,10 @@ def data_only(parser: xmlparser, handler: Handler) -> Serve:
     return serve
 
 
-def _words(parser: xmlparser, interned: str) -> list[str | None]:
+def _words(style: Style, interned: str) -> list[str | None]:
     """The event's texts; ``interned`` has an "i" at the place of each that is a name."""
-    setdefault = parser.intern.setdefault
-    words = parser._guest.text().split("\0")
+    setdefault = style.intern.setdefault
+    words = style.guest.text().split("\0")
     return [
         None if word == _NULL else setdefault(word, word) if kind == "i" else word
         for word, kind in zip(words, interned, strict=True)
@@ -91,12 +101,12 @@ def _words(parser: xmlparser, interned: str) -> list[str | None]:
 def _several(interned: str, arrange: Callable[[list[str | None], int], list[Any]] | None = None) -> Make:
     """A maker for handlers of several arguments; ``arrange`` puts the number among them."""
 
-    def make(parser: xmlparser, handler: Handler) -> Serve:
-        guest = parser._guest
+    def make(style: Style, handler: Handler) -> Serve:
+        guest = style.guest
         event, state = guest.event, guest.state
 
         def serve() -> None:
-            arguments = _words(parser, interned)
+            arguments = _words(style, interned)
             if arrange is not None:
                 arguments = arrange(arguments, event[NUMBER])
             state.reentrant = True
@@ -109,8 +119,8 @@ def _several(interned: str, arrange: Callable[[list[str | None], int], list[Any]
     return make
 
 
-def _none(parser: xmlparser, handler: Handler) -> Serve:
-    event, state = parser._guest.event, parser._guest.state
+def _none(style: Style, handler: Handler) -> Serve:
+    event, state = style.guest.event, style.guest.state
 
     def serve() -> None:
         state.reentrant = True
@@ -124,11 +134,11 @@ def _none(parser: xmlparser, handler: Handler) -> Serve:
 def _answered(interned: str) -> Make:
     """A maker for handlers that return a number."""
 
-    def make(parser: xmlparser, handler: Handler) -> Serve:
-        event, state = parser._guest.event, parser._guest.state
+    def make(style: Style, handler: Handler) -> Serve:
+        event, state = style.guest.event, style.guest.state
 
         def serve() -> None:
-            arguments = _words(parser, interned) if interned else []
+            arguments = _words(style, interned) if interned else []
             state.reentrant = True
             answer = handler(*arguments)
             state.reentrant = False
@@ -148,14 +158,14 @@ def _index(answer: Any) -> int:
     return int(answer.__index__())
 
 
-def _element_decl(parser: xmlparser, handler: Handler) -> Serve:
-    guest = parser._guest
+def _element_decl(style: Style, handler: Handler) -> Serve:
+    guest = style.guest
     event, state = guest.event, guest.state
 
     def serve() -> None:
-        (name,) = _words(parser, "i")
+        (name,) = _words(style, "i")
         model = guest.instance.cast("struct XML_cp *", event[NUMBER] & 0xFFFF_FFFF)
-        arguments = name, _content(parser, model[0])
+        arguments = name, _content(style, model[0])
         state.reentrant = True
         handler(*arguments)
         state.reentrant = False
@@ -164,12 +174,12 @@ def _element_decl(parser: xmlparser, handler: Handler) -> Serve:
     return serve
 
 
-def _content(parser: xmlparser, model: Any) -> tuple[Any, ...]:
+def _content(style: Style, model: Any) -> tuple[Any, ...]:
     """A content model as nested tuples: type, quantifier, name, children."""
     name = model.name.string().decode() if model.name else None
     if name is not None:
-        name = parser.intern.setdefault(name, name)
-    children = tuple(_content(parser, model.children[i]) for i in range(model.numchildren))
+        name = style.intern.setdefault(name, name)
+    children = tuple(_content(style, model.children[i]) for i in range(model.numchildren))
     return int(model.type), int(model.quant), name, children
 
 

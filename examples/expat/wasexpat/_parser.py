@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
 
 from ._errors import fail
-from ._events import HANDLERS, unknown_encoding
-from ._guest import Guest
+from ._events import HANDLERS, Style, unknown_encoding
+from ._guest import KINDS, Guest, take
 
 if TYPE_CHECKING:
     from wasqlite.bridge import Pointer
@@ -26,8 +26,8 @@ class xmlparser:
 
     # What handlers are there is in _handlers, what serves them in the guest's table of this parser.
     __slots__ = (
-        "__weakref__", "_buffer_size", "_buffered", "_c", "_expat", "_guest", "_handlers", "_inside", "_ordered",
-        "_parent", "_prefixes", "_specified", "_table", "intern",
+        "__weakref__", "_buffer_size", "_buffered", "_c", "_expat", "_guest", "_handlers", "_inside",
+        "_number", "_parent", "_prefixes", "_served", "_specified", "_style",
     )  # fmt: skip
     _buffer_size: int
     _buffered: bool
@@ -36,12 +36,12 @@ class xmlparser:
     _guest: Guest
     _handlers: list[Any]
     _inside: int
-    _ordered: bool
+    _number: int
     _parent: xmlparser | None
     _prefixes: bool
+    _served: list[Serve | None]
     _specified: bool
-    _table: list[Serve | None]
-    intern: dict[str, str]
+    _style: Style
 
     def __new__(cls) -> Never:
         raise TypeError("cannot create 'pyexpat.xmlparser' instances")
@@ -50,9 +50,13 @@ class xmlparser:
         raise TypeError("type 'pyexpat.xmlparser' is not an acceptable base type")
 
     def __del__(self) -> None:
-        # The instance goes with the last of them. A parser lives as long as those that were made from it.
-        if getattr(self, "_parent", None) is not None:
-            self._guest.dropped.append(self._c)
+        # A parser lives as long as those that were made from it, so that the first one goes last.
+        if hasattr(self, "_parent"):
+            self._served[self._number * KINDS : (self._number + 1) * KINDS] = [None] * KINDS
+            if self._parent is not None:
+                self._guest.dropped.append(self._c)
+            else:
+                self._guest.give_back()
 
     # -- parsing -----------------------------------------------------------------------------------------------
 
@@ -100,16 +104,22 @@ class xmlparser:
             buffer.write(data)
         self._inside += 1
         try:
-            return lib.wx_parse(self._c, len(data), final)
-        except BaseException:
-            self._forget()
-            raise
+            return self._enter(lib.wx_parse, len(data), final)
         finally:
             self._inside -= 1
 
-    def _forget(self) -> None:
-        """After an exception in a handler there are no handlers."""
-        self._handlers[:] = [None] * len(self._handlers)
+    def _enter(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Make a call that may lead to events."""
+        guest = self._guest
+        outer, guest.served = guest.served, self._served
+        try:
+            return call(self._c, *arguments)
+        except BaseException:
+            # After an exception in a handler there are no handlers.
+            self._handlers[:] = [None] * len(self._handlers)
+            raise
+        finally:
+            guest.served = outer
 
     def _fail(self) -> Never:
         fail(self._guest, self.ErrorCode, self.ErrorLineNumber, self.ErrorColumnNumber)
@@ -121,15 +131,16 @@ class xmlparser:
             raise TypeError(f"ExternalEntityParserCreate() argument 2 must be str, not {type(encoding).__name__}")
         guest = self._guest
         guest.settle()
-        made = guest.lib.wx_create_external(self._c, context, encoding, len(guest.tables))
-        parser = _wrap(guest, made, self.intern)
-        for name in ("_buffer_size", "_buffered", "_ordered", "_specified", "_prefixes"):
+        made = guest.lib.wx_create_external(self._c, context, encoding, len(self._served) // KINDS)
+        parser = _wrap(guest, made, self._served, self.intern)
+        for name in ("_buffer_size", "_buffered", "_specified", "_prefixes"):
             setattr(parser, name, getattr(self, name))
+        parser._style.ordered = self._style.ordered
         parser._parent = self
         for kind, (handler, make) in enumerate(zip(self._handlers, HANDLERS.values(), strict=True)):
             if handler is not None:
                 parser._handlers[kind] = handler
-                parser._table[kind] = make(parser, handler)
+                self._served[parser._number * KINDS + kind] = make(parser._style, handler)
         return parser
 
     # -- settings ----------------------------------------------------------------------------------------------
@@ -185,7 +196,7 @@ class xmlparser:
         wanted = bool(value)
         if wanted != self._buffered:
             if self._buffered:
-                self._guest.lib.wx_flush(self._c)
+                self._enter(self._guest.lib.wx_flush)
             self._buffer(self._buffer_size if wanted else 0)
             self._buffered = wanted
 
@@ -204,7 +215,7 @@ class xmlparser:
             raise ValueError(f"buffer_size must not be greater than {_MOST}")
         if value != self._buffer_size:
             if self._buffered:
-                self._guest.lib.wx_flush(self._c)
+                self._enter(self._guest.lib.wx_flush)
                 self._buffer(value)
             self._buffer_size = value
 
@@ -217,16 +228,21 @@ class xmlparser:
         """How many bytes have been collected."""
         return self._guest.lib.wx_buffered(self._c)
 
+    @property
+    def intern(self) -> dict[str, str]:
+        """The names that were met."""
+        return self._style.intern
+
     # -- how events are told of ----------------------------------------------------------------------------------
 
     @property
     def ordered_attributes(self) -> bool:
         """Whether attributes are a list of names and values."""
-        return self._ordered
+        return self._style.ordered
 
     @ordered_attributes.setter
     def ordered_attributes(self, value: object) -> None:
-        self._ordered = bool(value)
+        self._style.ordered = bool(value)
 
     @property
     def specified_attributes(self) -> bool:
@@ -281,9 +297,10 @@ def _handler_property(kind: int, make: Callable[[xmlparser, Any], Serve]) -> pro
 
     def put(self: xmlparser, handler: Any) -> None:
         # In this order: text that was collected is still the old one's.
-        self._guest.lib.wx_handle(self._c, kind, handler is not None)
+        self._enter(self._guest.lib.wx_handle, kind, handler is not None)
         self._handlers[kind] = handler
-        self._table[kind] = None if handler is None else make(self, handler)
+        slot = self._number * KINDS + kind
+        self._served[slot] = None if handler is None else make(self._style, handler)
 
     def delete(self: xmlparser) -> Never:
         raise RuntimeError("Cannot delete attribute")
@@ -302,18 +319,20 @@ def _check_text(function: str, which: str, value: object) -> None:
         raise ValueError("embedded null character")
 
 
-def _wrap(guest: Guest, made: Pointer, intern: dict[str, str]) -> xmlparser:
+def _wrap(guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[str, str]) -> xmlparser:
     if not made:
         raise MemoryError
     parser: xmlparser = object.__new__(xmlparser)
-    parser._guest, parser._c, parser.intern, parser._parent = guest, made, intern, None
+    parser._guest, parser._c, parser._parent = guest, made, None
+    parser._number, parser._served = len(served) // KINDS, served
+    served += [None] * KINDS
+    parser._style = Style(guest, intern)
     parser._expat = guest.lib.wx_expat(made)
     parser._handlers = [None] * len(HANDLERS)
-    parser._table = [*parser._handlers, unknown_encoding(guest)]
+    served[parser._number * KINDS + len(HANDLERS)] = unknown_encoding(guest)
     parser._inside = 0
-    parser._buffered = parser._ordered = parser._specified = parser._prefixes = False
+    parser._buffered = parser._specified = parser._prefixes = False
     parser._buffer_size = 8192
-    guest.tables.append(parser._table)
     return parser
 
 
@@ -332,6 +351,6 @@ def ParserCreate(
         intern = {}
     elif not isinstance(intern, dict):
         raise TypeError("intern must be a dictionary")
-    guest = Guest()
+    guest = take()
     salt = int.from_bytes(os.urandom(4))
-    return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), intern)
+    return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), [], intern)
