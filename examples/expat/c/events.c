@@ -45,8 +45,10 @@ static int tell(struct wx_parser *self, enum wx_kind kind, const char *texts, si
     wx_event.number = number;
     wx_event.served = 0;
     wx_host();
-    if (!wx_event.served)
+    if (!wx_event.served && kind != WX_UNKNOWN_ENCODING) {
         wx_silence(self);
+        XML_StopParser(self->expat, XML_FALSE);
+    }
     return wx_event.served;
 }
 
@@ -385,6 +387,10 @@ int wx_buffer(struct wx_parser *self, uint32_t size) {
     self->room = size;
     self->used = 0;
     return 1;
+}
+
+int wx_silenced(struct wx_parser *self) {
+    return self->silent;
 }
 
 uint32_t wx_buffered(struct wx_parser *self) {

@@ -62,6 +62,7 @@ XML_Parser wx_expat(struct wx_parser *self);
 void wx_handle(struct wx_parser *self, enum wx_kind kind, int on);
 /* No handler is called any more, and external entities are errors: what an exception in a handler leaves. */
 void wx_silence(struct wx_parser *self);
+int wx_silenced(struct wx_parser *self);
 
 /* Character data is collected in `size` bytes before it is reported; 0: it is not collected. 0 is returned if there is
  * no memory. */

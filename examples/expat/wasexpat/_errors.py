@@ -21,7 +21,7 @@ ExpatError.__module__ = "xml.parsers.expat"
 
 def message(guest: Guest, code: int) -> str | None:
     """Expat's text for an error."""
-    found = guest.lib.XML_ErrorString(code)
+    found = guest.lib.XML_ErrorString(code & 0xFFFF_FFFF)
     return found.string().decode() if found else None
 
 

@@ -16,20 +16,25 @@ Make = Callable[["Style", Handler], Serve]
 _NULL = "\1"  # no document can contain it
 
 
+def _not_interned(_: Any, value: Any) -> Any:
+    return value
+
+
 class Style:
     """How events of one parser are told of. It does not lead to the parser, which is to go when nobody has it."""
 
-    __slots__ = ("guest", "intern", "ordered")
+    __slots__ = ("guest", "intern", "ordered", "setdefault")
 
-    def __init__(self, guest: Guest, intern: dict[str, str]) -> None:
+    def __init__(self, guest: Guest, intern: dict[Any, Any] | None) -> None:
         self.guest = guest
         self.intern = intern
+        self.setdefault: Callable[[Any, Any], Any] = _not_interned if intern is None else intern.setdefault
         self.ordered = False
 
 
 def start_element(style: Style, handler: Handler) -> Serve:
     """Names are interned. Texts: the name, then names and values of attributes."""
-    guest, setdefault = style.guest, style.intern.setdefault
+    guest, setdefault = style.guest, style.setdefault
     event, texts, state, text = guest.event, guest.texts, guest.state, guest.text
 
     def serve() -> None:
@@ -57,7 +62,7 @@ def start_element(style: Style, handler: Handler) -> Serve:
 
 def name_only(style: Style, handler: Handler) -> Serve:
     """One name."""
-    guest, setdefault = style.guest, style.intern.setdefault
+    guest, setdefault = style.guest, style.setdefault
     event, texts, state, text = guest.event, guest.texts, guest.state, guest.text
 
     def serve() -> None:
@@ -90,11 +95,11 @@ def data_only(style: Style, handler: Handler) -> Serve:
 
 def _words(style: Style, interned: str) -> list[str | None]:
     """The event's texts; ``interned`` has an "i" at the place of each that is a name."""
-    setdefault = style.intern.setdefault
+    setdefault: Any = style.setdefault
     words = style.guest.text().split("\0")
     return [
-        None if word == _NULL else setdefault(word, word) if kind == "i" else word
-        for word, kind in zip(words, interned, strict=True)
+        setdefault(word, word) if kind == "i" else word
+        for word, kind in zip([None if word == _NULL else word for word in words], interned, strict=True)
     ]
 
 
@@ -165,7 +170,7 @@ def _element_decl(style: Style, handler: Handler) -> Serve:
     def serve() -> None:
         (name,) = _words(style, "i")
         model = guest.instance.cast("struct XML_cp *", event[NUMBER] & 0xFFFF_FFFF)
-        arguments = name, _content(style, model[0])
+        arguments = name, _content(model[0])
         state.reentrant = True
         handler(*arguments)
         state.reentrant = False
@@ -174,12 +179,10 @@ def _element_decl(style: Style, handler: Handler) -> Serve:
     return serve
 
 
-def _content(style: Style, model: Any) -> tuple[Any, ...]:
+def _content(model: Any) -> tuple[Any, ...]:
     """A content model as nested tuples: type, quantifier, name, children."""
     name = model.name.string().decode() if model.name else None
-    if name is not None:
-        name = style.intern.setdefault(name, name)
-    children = tuple(_content(style, model.children[i]) for i in range(model.numchildren))
+    children = tuple(_content(model.children[i]) for i in range(model.numchildren))
     return int(model.type), int(model.quant), name, children
 
 

@@ -115,8 +115,8 @@ class xmlparser:
         try:
             return call(self._c, *arguments)
         except BaseException:
-            # After an exception in a handler there are no handlers.
-            self._handlers[:] = [None] * len(self._handlers)
+            if guest.instance.dead is None and guest.lib.wx_silenced(self._c):
+                self._handlers[:] = [None] * len(self._handlers)
             raise
         finally:
             guest.served = outer
@@ -229,8 +229,8 @@ class xmlparser:
         return self._guest.lib.wx_buffered(self._c)
 
     @property
-    def intern(self) -> dict[str, str]:
-        """The names that were met."""
+    def intern(self) -> dict[Any, Any] | None:
+        """The names that were met; None if they are not kept."""
         return self._style.intern
 
     # -- how events are told of ----------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def _check_text(function: str, which: str, value: object) -> None:
         raise ValueError("embedded null character")
 
 
-def _wrap(guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[str, str]) -> xmlparser:
+def _wrap(guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[Any, Any] | None) -> xmlparser:
     if not made:
         raise MemoryError
     parser: xmlparser = object.__new__(xmlparser)
@@ -340,7 +340,7 @@ _NOT_GIVEN: Any = object()
 
 
 def ParserCreate(
-    encoding: str | None = None, namespace_separator: str | None = None, intern: dict[str, str] = _NOT_GIVEN
+    encoding: str | None = None, namespace_separator: str | None = None, intern: dict[Any, Any] | None = _NOT_GIVEN
 ) -> xmlparser:
     """A new parser. It has a sandbox of its own."""
     _check_text("ParserCreate", "argument 'encoding'", encoding)
@@ -349,8 +349,12 @@ def ParserCreate(
         raise ValueError("namespace_separator must be at most one character, omitted, or None")
     if intern is _NOT_GIVEN:
         intern = {}
-    elif not isinstance(intern, dict):
+    elif intern is not None and not isinstance(intern, dict):
         raise TypeError("intern must be a dictionary")
     guest = take()
     salt = int.from_bytes(os.urandom(4))
-    return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), [], intern)
+    try:
+        return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), [], intern)
+    except BaseException:
+        guest.give_back()
+        raise
