@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files bench-bridge bench-forks
-.PHONY: evil batches conformance sqlalchemy stubtest check constants wheel clean
+.PHONY: evil storm leaks batches conformance sqlalchemy stubtest check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -40,6 +40,7 @@ test: setup .venv/sqlalchemy  ## all tests, the quick ones first, then other Pyt
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/interpreters.py
+	$(BIN)/python tests/evil/run.py --others
 	$(BIN)/python tests/cpython/run.py
 	$(BIN)/python tests/sqlalchemy/run.py
 
@@ -64,6 +65,14 @@ faults: setup  ## every file operation of a set of workloads fails once, in ever
 
 evil: setup  ## the corpus of evil modules, each in a process of its own, on every Python found here
 	$(BIN)/python tests/evil/run.py
+
+STORMS := tests/bridge/test_signals.py tests/bridge/test_cdef_storms.py tests/driver/test_reentrance.py -k storm
+storm: setup  ## 500 signals at each kind of call and callback, on every Python found here
+	WASQLITE_STORM_ROUNDS=500 $(BIN)/python -m pytest -q $(STORMS)
+	WASQLITE_STORM_ROUNDS=500 $(BIN)/python tests/interpreters.py $(STORMS)
+
+leaks: setup  ## 100,000 cycles of calls, exceptions, callbacks, opening and closing: nothing may grow
+	$(BIN)/python tests/leaks.py
 
 stress: setup  ## 60 s per journal mode: native and wasqlite processes, kill -9, nothing may be lost
 	$(BIN)/python tests/stress/run.py

@@ -222,6 +222,20 @@ def table(document: dict[str, Any], *, parts: bool = False) -> str:
     return "\n".join([*text, "", *notes])
 
 
+def beside(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The rows that two runs have in common, as markdown: what was measured, and the quotient of the two."""
+    lines = [["workload", "before", "after", "after by before"], ["---", "--:", "--:", "--:"]]
+    earlier = {each.workload.name: each for each in rows_of(before)}
+    for each in rows_of(after):
+        other = earlier.get(each.workload.name)
+        change = "new"
+        if other is not None and other.measured and each.measured:
+            change = f"{statistics.geometric_mean(each.measured) / statistics.geometric_mean(other.measured):.2f}"
+        texts = [f"{row.measured_text}{row.unit}" if row is not None else "-" for row in (other, each)]
+        lines.append([each.workload.title, *texts, change])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def markdown(document: dict[str, Any]) -> str:
     """The table as it stands in the documentation, with where it comes from."""
     machine = document["machine"]
@@ -316,6 +330,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Tables and plot of a benchmark run.")
     parser.add_argument("file", type=Path, nargs="?", default=COMMITTED)
     parser.add_argument("--parts", action="store_true", help="with the queries of TPC-H one by one")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="an earlier run, to print the two side by side")
     parser.add_argument("--cpu", action="store_true", help="processor time in place of wall time, for a busy machine")
     parser.add_argument(
         "--write", action="store_true", help="make it the run that is committed, documented and plotted"
@@ -324,6 +339,10 @@ def main() -> None:
     document = json.loads(arguments.file.read_text())
     if arguments.cpu:
         document["clock"] = "cpu"
+    if arguments.beside:
+        earlier = json.loads(arguments.beside.read_text()) | {"clock": document.get("clock", "wall")}
+        print(beside(earlier, document))
+        return
     print(table(document, parts=arguments.parts))
     if arguments.write:
         if document["quick"] or arguments.cpu:

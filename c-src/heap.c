@@ -174,6 +174,20 @@ static int grow(uint32_t size) {
   return 1;
 }
 
+void wsq_heap_regain(void);
+
+/* What lies behind the heap's end is the heap's: memory that grew after a snapshot which has been restored now. */
+void wsq_heap_regain(void) {
+  uintptr_t end = __builtin_wasm_memory_size(0) * PAGE - WORD;
+  if (!last || (uintptr_t)last >= end) return;
+  block *b = last;
+  uint32_t flags = b->word & FREE_BEFORE;
+  last = (block *)end;
+  last->word = 0;
+  b->word = (uint32_t)(end - (uintptr_t)b) | flags;
+  release(b);
+}
+
 /* What a block for n bytes takes; 0 when there can be none. */
 static uint32_t block_size(size_t n) {
   if (n > 0xFFFF0000u - 2 * SMALLEST) return 0;

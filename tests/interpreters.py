@@ -59,7 +59,7 @@ def prepare(python: Path, environment: Path) -> Path:
     return inside
 
 
-USUAL = ["tests/bridge", "tests/vfs", "tests/capi", "tests/driver", "tests/columnar", "tests/evil", "-m", "not slow"]
+USUAL = ["tests/bridge", "tests/vfs", "tests/capi", "tests/driver", "tests/columnar", "-m", "not slow"]
 
 
 def run(name: str, python: Path) -> subprocess.CompletedProcess[str]:

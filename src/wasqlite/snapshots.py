@@ -113,7 +113,7 @@ def restore(connection: Connection, snapshot: Any, database: Database) -> None:
             _refuse_inside()
         there = capi.put_back(database, snapshot._saved)
         if there is None:
-            there = capi.open_saved(snapshot._saved, HostFiles())
+            there = capi.open_saved(snapshot._saved, HostFiles(), database)
             database.close()
     except ReentryError:
         _refuse_inside()

@@ -45,6 +45,13 @@ def test_noise_is_seen_where_rounds_differ() -> None:
     assert wild.spread == pytest.approx(0.8)
 
 
+def test_two_runs_side_by_side() -> None:
+    slow, fast = document(fetchall(0.8, 0.8)), document(fetchall(0.4, 0.4))
+    (title,) = [each.workload.title for each in results.rows_of(fast)]
+    assert results.beside(slow, fast).splitlines()[2:] == [f"| {title} | 0.80 | 0.40 | 0.50 |"]
+    assert results.beside(document({}), fast).splitlines()[2:] == [f"| {title} | - | 0.40 | new |"]
+
+
 def test_what_is_not_built_is_said_and_not_counted() -> None:
     found = document({"row": {}})
     found["runs"][0]["row"]["wasqlite"] = {"missing": "wasqlite has no Row"}

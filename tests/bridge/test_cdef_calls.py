@@ -16,6 +16,7 @@ from wasqlite.bridge.errors import (
     LinkError,
     LoadError,
     PointerError,
+    Trap,
 )
 
 SOURCE = r"""
@@ -341,7 +342,7 @@ def test_a_declaration_that_the_module_does_not_fit(built):
 
 
 def test_a_trap_poisons(guest):
-    with pytest.raises(BridgeError):
+    with pytest.raises(Trap, match=r"^stop\(\) stopped: calls\.wasm: .*unreachable"):
         guest.lib.stop()
     with pytest.raises(BridgeError, match="can no longer be trusted"):
         guest.lib.add(1, 2)

@@ -12,6 +12,7 @@ import pytest
 from wasqlite.bridge import (
     ArgumentTypeError,
     BridgeError,
+    CallbackClosed,
     DeadlineExceeded,
     DeclarationError,
     InstancePoisoned,
@@ -25,6 +26,7 @@ from wasqlite.bridge import (
 
 SOURCE = r"""
 #include <stdlib.h>
+#include <string.h>
 typedef int (*unary)(int);
 typedef enum { LOW = 1, HIGH = 1 << 20 } level;
 enum sign { NEGATIVE = -1, POSITIVE = 1 };
@@ -45,6 +47,7 @@ int forever_if(int n) { while (n) __asm__ volatile("" : "+r"(n)); return n; }
 level other(level l) { return l == LOW ? HIGH : LOW; }
 int read_after(const struct odd *o) { return o->after; }
 long double widen(double d) { return d; }
+unsigned read_text(const char *text) { return strlen(text); }
 int stop(int n) { if (n) __builtin_trap(); return n; }
 """
 
@@ -220,6 +223,27 @@ def test_restoring_over_and_over_leaks_nothing(guest):
     assert guest.stats().allocations == 0
 
 
+def test_a_clone_calls_the_same_functions_and_no_others(guest):
+    guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
+    with guest.clone() as clone:
+        # What its memory remembers is no other function of the clone's, whatever is registered there.
+        others = [clone.callback("int (int)", lambda n: 1000) for _ in range(20)]
+        assert clone.lib.hook not in others
+        assert clone.lib.call_hook(1) == 2
+    closed = guest.callback("int (int)", lambda n: n * 2)
+    guest.lib.hook = closed
+    closed.close()
+    with guest.clone() as clone:
+        others = [clone.callback("int (int)", lambda n: 1000) for _ in range(20)]
+        with pytest.raises(CallbackClosed):
+            clone.lib.call_hook(1)
+    guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
+    with guest.clone() as clone:
+        clone.lib.hook = clone.callback("int (int)", lambda n: n * 3)
+        assert clone.lib.call_hook(2) == 6
+    assert guest.lib.call_hook(2) == 4
+
+
 def test_a_callback_may_register_others(guest):
     def first(n):
         with guest.callback("int (int)", lambda n: n + 100) as second:
@@ -288,3 +312,44 @@ def test_other_libraries_have_types_of_their_own(guest, built):
     twin = Library.load(built(SOURCE, name="guests"))
     with twin.open() as other, pytest.raises((PointerError, ArgumentTypeError)):
         guest.lib.read_after(other.new("struct odd *"))
+
+
+def test_out_of_memory_is_memory_error(library):
+    with library.open(Policy(memory=4 << 20)) as guest:
+        for use in (
+            lambda: guest.new("char[]", 10 << 20),
+            lambda: guest.new("char[10000000]"),
+            lambda: guest.lib.read_text("x" * (10 << 20)),
+            lambda: guest.lib.read_text(bytearray(10 << 20)),
+        ):
+            with pytest.raises(MemoryError):
+                use()
+        assert guest.lib.read_text("x" * 100_000) == 100_000
+        assert guest.stats().allocations == 0
+
+
+def test_types_made_of_many_lengths_are_not_kept(library):
+    with library.open() as guest:
+        for n in range(1, 3000):
+            assert len(guest.new(f"short[{n}]")) == n
+            assert len(guest.new("short[]", n)) == n
+    item = library.layout.type("short")
+    assert len(item.arrays) <= 1002
+
+
+def test_threads_read_the_types_once(built):
+    for _ in range(10):
+        fresh = Library.load(built(SOURCE, name="guests"))
+        found = []
+        barrier = threading.Barrier(8)
+
+        def look(fresh=fresh, found=found, barrier=barrier):
+            barrier.wait()
+            found.append(fresh.layout)
+
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(map(id, found))) == 1

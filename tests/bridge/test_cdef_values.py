@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from wasqlite.bridge import ArgumentRangeError, ArgumentTypeError, DeclarationError, PointerError
+from wasqlite.bridge import ArgumentRangeError, ArgumentTypeError, DeclarationError, MemoryAccessError, PointerError
 
 SOURCE = r"""
 #include <stdarg.h>
@@ -172,6 +172,22 @@ def test_callbacks_with_structs(guest):
     with guest.callback("empty (int, empty, int)", lambda a, e, b: kept.append((a, b))) as cb:
         assert guest.lib.apply_empty(cb) == 7
     assert kept[-1] == (1, 2)
+
+
+@pytest.mark.parametrize("address", [0, 2**32 - 4, 2**31])
+def test_a_guest_that_lies_about_where_a_struct_is(library, address):
+    with library.open() as guest:
+        made = guest.callback("pair (int)", lambda n: [n, n])
+        with pytest.raises(MemoryAccessError):
+            guest.cast("void (*)(unsigned int, int)", made)(address, 1)
+    with library.open() as guest:
+        taken = guest.callback("int (pair)", lambda p: p.x)
+        call = guest.cast("int (*)(unsigned int)", taken)
+        if address:
+            with pytest.raises(MemoryAccessError):
+                call(address)
+        else:
+            call(address)
 
 
 def test_an_exception_in_a_callback_that_returns_a_struct(guest):

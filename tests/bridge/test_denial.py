@@ -118,7 +118,8 @@ got = call()
 active = False
 try: os.stat("/end-marker")
 except OSError: pass
-print(got, [e for e in events if e not in ("sys._getframe", "object.__getattr__")])
+# The first call starts the thread that looks after deadlines.
+print(got, [e for e in events if e not in ("_thread.start_new_thread", "time.sleep")])
 """
 
 
@@ -141,10 +142,12 @@ def test_a_denied_guest_causes_no_system_call_on_files(library, tmp_path):
     assert result.stdout == "0 []\n", result.stderr
     lines = log.read_text().splitlines()
     begin, end = (next(i for i, line in enumerate(lines) if f"/{name}-marker" in line) for name in ("begin", "end"))
-    # The ticker's thread begins with a stack of its own.
+    # The ticker's thread begins with a stack of its own, and ends; the second half of a call was seen when it began.
     harmless = ("mmap", "munmap", "mprotect", "madvise", "clone", "set_robust_list", "rseq", "rt_sig", "futex")
+    harmless += ("exit(0)", "+++ exited with 0", "<... ")
     calls = [line.split(maxsplit=1)[1] for line in lines[begin + 1 : end]]
-    assert [call for call in calls if not call.startswith((*harmless, "<... clone"))] == []
+    strange = [call for call in calls if not call.startswith(harmless)]
+    assert strange == [], "\n".join(strange)
 
 
 @pytest.fixture
@@ -283,18 +286,15 @@ def test_a_hard_case_of_names(library, tmp_path):
 @pytest.mark.parametrize("writing", [False, True])
 def test_a_race_with_somebody_who_replaces_directories_by_links(library, tmp_path, writing):
     inside, outside = tmp_path / "inside", tmp_path / "outside"
-    (inside / "real").mkdir(parents=True)
+    (inside / "place").mkdir(parents=True)
     outside.mkdir()
-    (inside / "real" / "file").write_text("inside")
+    (inside / "place" / "file").write_text("inside")
     (outside / "file").write_text("secret")
     (inside / "link").symlink_to(outside)
-    (inside / "place").mkdir()
     stop = threading.Event()
 
     def swap():
         place, kept = inside / "place", inside / "kept"
-        place.rmdir()
-        (inside / "real").rename(place)
         while not stop.is_set():
             place.rename(kept)
             (inside / "link").rename(place)
@@ -306,10 +306,15 @@ def test_a_race_with_somebody_who_replaces_directories_by_links(library, tmp_pat
     with library.open(policy) as guest, guest.arena() as arena:
         path = arena.string("place/file")
         swapper.start()
+        race, times = guest.function("races_writing" if writing else "races"), 2000
         try:
-            done = guest.function("races_writing" if writing else "races")(3, path, 20_000)
+            # Until both were hit, the directory and the link, and then some more.
+            rounds = [race(3, path, times) for _ in range(5)]
+            while (sum(rounds) == 0 or sum(rounds) == len(rounds) * times) and len(rounds) < 200:
+                rounds.append(race(3, path, times))
         finally:
             stop.set()
             swapper.join()
-    assert 0 < done < 20_000  # it did hit both
+    assert all(0 <= opened <= times for opened in rounds)
+    assert 0 < sum(rounds) < len(rounds) * times
     assert (outside / "file").read_text() == "secret"

@@ -115,6 +115,24 @@ def test_the_stack_is_limited(library):
         assert large.function("recurse")(depth) == depth
 
 
+@pytest.mark.parametrize("kilobytes", [160, 256, 512, 1024, 4096])
+def test_the_stack_of_threads_is_not_used_up(kilobytes):
+    result = alone(
+        """
+def work():
+    try: library.open(Policy(), hosts=hosts).function("recurse")(1 << 30)
+    except Trap as trap: print("stack" in str(trap))
+threading.stack_size(int(sys.argv[2]) * 1024)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+""",
+        "60",
+        str(kilobytes),
+    )
+    assert (result.stdout, result.returncode) == ("True\n", 0), result.stderr
+
+
 def test_a_deadline_stops_an_endless_loop(library):
     with open_with(library, Policy(deadline=0.1)) as instance, open_with(library) as other:
         with pytest.raises(DeadlineExceeded, match=r"text: a call took longer than its deadline of 0\.1 s"):
@@ -184,6 +202,54 @@ def test_interrupt_from_another_thread(library):
         assert other.function("add")(1, 2) == 3
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_exceptions_from_16_threads_arrive_where_they_belong(library, shared):
+    class Mine(Exception):
+        pass
+
+    def call(n):
+        raise Mine(threading.get_ident(), n)
+
+    one = open_with(library, call=call, on_error=0)
+    wrong, right = [], []
+
+    def work():
+        enter = (one if shared else open_with(library, call=call, on_error=0)).function("call")
+        for n in range(500):
+            try:
+                enter(n)
+            except Mine as error:
+                (right if error.args == (threading.get_ident(), n) else wrong).append(error.args)
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    one.close()
+    assert (len(right), wrong) == (16 * 500, [])
+
+
+def test_16_threads_are_stopped_each_for_itself(library):
+    outcomes = []
+
+    def work(number):
+        with open_with(library, Policy(deadline=0.05 + number / 100)) as instance:
+            started = time.monotonic()
+            try:
+                instance.function("spin" if number % 2 else "calls")(*[1] * (number % 2 == 0))
+            except DeadlineExceeded as error:
+                outcomes.append((f"deadline of {0.05 + number / 100} s" in str(error), time.monotonic() - started))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [right for right, _ in outcomes] == [True] * 16
+    assert min(seconds for _, seconds in outcomes) >= 0.05
+
+
 def test_interrupting_what_does_nothing_does_nothing(library):
     with open_with(library) as instance:
         instance.interrupt()
@@ -251,12 +317,24 @@ def test_calls_that_would_hold_the_gil_can_be_stopped(library):
         instance.function("spin", hold_gil=True)()
 
 
+def test_nothing_ticks_while_nothing_runs(library):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        assert instance.function("add")(1, 2) == 3
+        ticker = instance.interruption.ticker
+        until = time.monotonic() + 60
+        while not ticker.resting and time.monotonic() < until:
+            time.sleep(0.01)
+        assert ticker.resting
+        with pytest.raises(DeadlineExceeded):  # and it wakes up again
+            instance.function("spin")()
+        assert not ticker.resting
+
+
 ALONE = f"""
 import os, signal, sys, threading, time
-from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded
-instance = Library.from_wat('''{WAT}''').open(
-    Policy(deadline=float(sys.argv[1]) if len(sys.argv) > 1 else None),
-    hosts=[lambda memory: [HostFunction("host", "call", "i", "i", lambda n: n)]])
+from wasqlite.bridge import HostFunction, Library, Policy, Interrupted, DeadlineExceeded, Trap
+library, hosts = Library.from_wat('''{WAT}'''), [lambda memory: [HostFunction("host", "call", "i", "i", lambda n: n)]]
+instance = library.open(Policy(deadline=float(sys.argv[1]) if len(sys.argv) > 1 else None), hosts=hosts)
 def later(seconds, act):
     threading.Thread(target=lambda: (time.sleep(seconds), act()), daemon=True).start()
 """
@@ -290,6 +368,35 @@ except DeadlineExceeded: print("deadline", len(seen) > 2)
         "0.5",
     )
     assert (result.stdout, result.stderr) == ("deadline True\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_may_interrupt():
+    result = alone("""
+signal.signal(signal.SIGALRM, lambda *_: instance.interrupt())
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try: instance.function("spin")()
+except Interrupted as error: print(error)
+""")
+    assert (result.stdout, result.stderr) == ("text: the call was interrupted\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_may_use_another_instance():
+    result = alone("""
+other = library.open(Policy(), hosts=hosts).function("add")
+sums = []
+def handler(*_):
+    sums.append(other(len(sums), 1))
+    # Again when this one is over: a signal in the middle of a call of `other` would find it busy.
+    if len(sums) < 20: signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else: instance.interrupt()
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+try: instance.function("spin")()
+except Interrupted: print(sums == list(range(1, 21)), instance.parked)
+""")
+    assert (result.stdout, result.stderr) == ("True []\n", "")
 
 
 def test_a_guest_that_a_daemon_thread_runs_does_not_harm_the_interpreter_s_exit():

@@ -143,6 +143,19 @@ def test_memory_that_has_grown_since_stays_and_is_zero(library, way):
         assert guest.function("get")(5 * PAGE) == 2
 
 
+def test_a_snapshot_that_is_larger_than_the_instance(library, way):
+    with library.open(hosts=hosts()) as guest, library.open(hosts=hosts(), memory_limit=4 * PAGE) as small:
+        guest.function("grow")(8)
+        guest.function("put")(9 * PAGE, 5)
+        taken = guest.snapshot()
+        with pytest.raises(MemoryError, match="does not fit"):
+            small.restore(taken)
+        assert (small.memory.size, small.function("get")(300)) == (2 * PAGE, 1)
+        with library.open(hosts=hosts()) as other:
+            other.restore(taken)
+            assert (other.memory.size, other.function("get")(9 * PAGE)) == (10 * PAGE, 5)
+
+
 def test_memory_grows_on_after_a_restore(library, way):
     with library.open(hosts=hosts()) as guest:
         taken = guest.snapshot()

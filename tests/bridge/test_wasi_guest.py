@@ -110,6 +110,15 @@ EXPORT int list(const char *path) {
   rewinddir(d); int again = 0; while (readdir(d)) again++;
   closedir(d); return again == n ? n : -1;
 }
+EXPORT int list_together(const char *path, int directories) {
+  DIR *d[20]; int n = 0;
+  for (int i = 0; i < directories; i++) d[i] = opendir(path);
+  for (int left = 1; left;) {
+    left = 0; for (int i = 0; i < directories; i++) if (readdir(d[i])) { n++; left = 1; }
+  }
+  for (int i = 0; i < directories; i++) closedir(d[i]);
+  return n;
+}
 EXPORT long long size_of(const char *path) { struct stat s; return stat(path, &s) ? -errno : s.st_size; }
 EXPORT long long modified(const char *path) { struct stat s; return stat(path, &s) ? -errno : s.st_mtim.tv_sec; }
 EXPORT int inode_is_that_of_readdir(const char *dir, const char *name, const char *path) {
@@ -528,6 +537,7 @@ def test_a_large_directory_is_listed_in_pieces(guest, tmp_path):
     program = guest(files={"/": tmp_path})
     assert program.list("/") == 702
     assert program.answer.count("|") == 702
+    assert program.list_together("/", 10) == 7020
 
 
 def test_renumbering(guest, tree):

@@ -51,6 +51,17 @@ def test_only_what_changed_is_compiled_again(two: Project, capfd: pytest.Capture
     assert compiled(two, capfd) == {"link"}
 
 
+def test_a_header_that_only_the_declarations_include_is_looked_at(two: Project) -> None:
+    two.write("c/two.h", "#define TWO 2\nint two(void);\n")
+    two.configure(
+        'sources = ["c/*.c"]\ninclude = ["include"]\nconstants = ["TWO"]\n'
+        'declarations = """\n#include "c/two.h"\nint two(void);\n"""'
+    )
+    assert two.table()["constants"] == {"TWO": 2}
+    two.write("c/two.h", "#define TWO 3\nint two(void);\n")
+    assert two.table()["constants"] == {"TWO": 3}
+
+
 @pytest.mark.parametrize("content", [b"", b"\0asm damaged", None])
 @pytest.mark.parametrize("suffix", ["wasm", "types.json", "provenance.json"])
 def test_a_damaged_or_missing_output_is_made_again(two: Project, suffix: str, content: bytes | None) -> None:
@@ -84,7 +95,7 @@ def test_provenance_tells_compiler_flags_and_digests_and_no_path(two: Project) -
     outputs = two.build()
     text = outputs.provenance.read_text()
     provenance = json.loads(text)
-    assert provenance["compiler"].startswith(("ziglang ", "clang "))
+    assert "ziglang " in provenance["compiler"] or "clang version " in provenance["compiler"]
     assert "-O2" in provenance["flags"]["compile"]
     assert set(provenance["sources"]) == {
         "point/c/one.c",

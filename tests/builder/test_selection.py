@@ -115,6 +115,11 @@ def test_a_function_that_no_header_declares_is_an_error(lib: Project) -> None:
         configured(lib, 'functions = ["lib_private"]').build()
 
 
+def test_a_static_function_is_an_error_that_says_so(lib: Project) -> None:
+    with pytest.raises(BuildError, match="lib_inline is static; add a function that calls it"):
+        configured(lib, 'functions = ["lib_inline"]').build()
+
+
 def test_a_pattern_that_fits_nothing_is_an_error(lib: Project) -> None:
     with pytest.raises(BuildError, match=r"functions: the pattern nothing_\* fits nothing"):
         configured(lib, 'functions = ["nothing_*"]').build()

@@ -149,7 +149,7 @@ def test_without_the_feature_the_compiler_says_what_is_missing(
     project.configure('sources = ["jump.c"]\nheaders = ["jump.h"]')
     with pytest.raises(BuildError, match=r"compiling jump\.c failed"):
         project.build()
-    assert "Setjmp/longjmp support requires" in capfd.readouterr().err
+    assert "setjmp" in capfd.readouterr().err.lower()
 
 
 def test_a_module_with_jumps_can_be_limited_and_snapshotted(library: Library) -> None:

@@ -156,3 +156,32 @@ def test_a_compiler_error_reaches_the_user_whole(tmp_path: Path, make_project: C
     assert "points.c:3:43: error: use of undeclared identifier 'undeclared'" in output
     assert "wasqlite build: error: compiling points.c failed" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("table", "wanted"), [("", 1), ('[tool.wasqlite-bridge.fetch.x]\npypi = "x==1"\n', 2)])
+def test_the_hook_asks_for_the_compiler_and_for_what_fetches(
+    tmp_path: Path, make_project: Callable[..., Any], table: str, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wasqlite.bridge.builder.hatch import BridgeBuildHook
+    from wasqlite.bridge.builder.toolchain import ZIG_REQUIREMENT
+
+    monkeypatch.delenv("WASI_SDK_PATH", raising=False)
+    project = write_project(make_project, tmp_path)
+    digest = f'sha256 = "{"0" * 64}"\n' if table else ""
+    project.write("pyproject.toml", PYPROJECT + table + digest)
+    hook = BridgeBuildHook(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+    assert hook.dependencies() == [ZIG_REQUIREMENT, "pip"][:wanted]
+    sdist = BridgeBuildHook(str(tmp_path), {}, None, None, str(tmp_path), "sdist")
+    assert sdist.dependencies() == []
+    sdist.initialize("standard", {})
+    assert not list(tmp_path.rglob("*.wasm"))
+
+
+def test_an_error_in_the_configuration_is_one_line(tmp_path: Path, make_project: Callable[..., Any]) -> None:
+    from wasqlite.bridge.builder.hatch import BridgeBuildHook
+
+    project = write_project(make_project, tmp_path)
+    project.write("pyproject.toml", PYPROJECT + "source = []\n")
+    hook = BridgeBuildHook(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+    with pytest.raises(SystemExit, match="unknown key 'source'"):
+        hook.dependencies()

@@ -23,6 +23,7 @@ EXPORT void *take_zeroed(unsigned count, unsigned n) { return calloc(count, n); 
 EXPORT void *resize(void *p, unsigned n) { return realloc(p, n); }
 EXPORT void *take_aligned(unsigned alignment, unsigned n) { return aligned_alloc(alignment, n); }
 EXPORT void give(void *p) { free(p); }
+EXPORT void regain(void) { wsq_heap_regain(); }
 EXPORT unsigned usable(void *p) { return malloc_usable_size(p); }
 """
 MIB = 1 << 20
@@ -123,3 +124,28 @@ def test_growing_in_place(guest: Instance) -> None:
     address = take(100)
     for n in range(200, 100_000, 300):
         assert resize(address, n) == address
+
+
+def test_what_has_grown_since_a_snapshot_is_used_again(guest: Instance) -> None:
+    take, give, regain = map(guest.function, ("take", "give", "regain"))
+    regain()  # before there is a heap: nothing
+    kept = take(1000)
+    free = take(100)
+    give(free)
+    guest.memory.write(kept, b"k" * 1000)
+    taken = guest.snapshot()
+    for turn in range(100):
+        blocks = [take(5 * MIB) for _ in range(8)]
+        assert all(blocks)
+        guest.restore(taken)
+        regain()
+        if not turn:
+            size = guest.memory.size
+    assert guest.memory.size == size > taken.size
+    assert guest.memory.read(kept, 1000) == b"k" * 1000
+    regain()  # nothing more to be had
+    whole = take((size - taken.size) // 10 * 9)
+    assert whole
+    guest.memory.refresh()
+    assert guest.memory.size == size
+    give(whole)

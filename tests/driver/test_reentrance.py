@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from storm import storm
 
 # Every action, from inside of every kind of callback; then the connection must work, or say why not.
 CHILD = """
@@ -140,13 +143,7 @@ def test_whatever_a_callback_does_to_its_connection(kind):
 # A storm of signals at a query whose callbacks query the connection themselves. Each signal comes out as the exception,
 # or as the cause of the error of the callback that it hit.
 STORM = """
-import gc, signal, sys
 import wasqlite
-
-class Alarm(BaseException): pass
-def on_alarm(number, frame): raise Alarm
-kind = {"int": KeyboardInterrupt, "alarm": Alarm}[sys.argv[1]]
-wanted = int(sys.argv[2])
 con = wasqlite.connect(":memory:")
 con.execute("create table t(x)")
 con.execute("create table log(x)")
@@ -169,15 +166,10 @@ WORK = [
     ("select sum(g(x)) from t where x < 30", 465),
     ("select count(*) from (select 'x' || x as y from t order by y collate k)", 300),
 ]
-signal.signal(signal.SIGALRM, on_alarm)
-gc.collect()
-gc.freeze()
-caught = 0
+settle()
 while True:
     try:
-        print(caught, flush=True)
-        if caught == wanted: break
-        if kind is Alarm: signal.setitimer(signal.ITIMER_REAL, 0.002)
+        strike()
         while True:
             for sql, *expected in WORK:
                 found = con.execute(sql).fetchall()
@@ -196,26 +188,10 @@ while True:
             assert error is not None
     assert con._database.instance.dead is None
     con.rollback()
-    caught += 1
+    survived()
 """
 
 
 @pytest.mark.parametrize("kind", ["int", "alarm"])
 def test_a_storm_of_signals_at_callbacks(kind):
-    rounds = 60
-    child = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-c", STORM, kind, str(rounds)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    seen = []
-    for expected in range(rounds + 1):
-        seen.append(child.stdout.readline())
-        if seen[-1] != f"{expected}\n":
-            break
-        if kind == "int" and expected < rounds:
-            child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
-    assert child.returncode == 0, (seen[-2:], err)
-    assert "Exception ignored" not in err
+    storm(STORM, kind, 60)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ Connect = Callable[..., wasqlite.Connection]
 
 @pytest.fixture(params=["in place", "afresh"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to restore: as it is done mostly, and as where the memory has grown."""
+    """Both ways to restore: as it is done mostly, and as after the sandbox stopped."""
     if request.param == "afresh":
         monkeypatch.setattr(capi, "put_back", lambda database, saved: None)
 
@@ -191,7 +193,8 @@ def test_functions_collations_and_hooks_work_in_a_clone(base: wasqlite.Connectio
     base.executemany("INSERT INTO u VALUES (?)", [("a",), ("c",), ("b",)])
     base.execute("SELECT double(1), double(1.5), double(2)").fetchall()  # these have lanes
 
-    for con in (base.clone(), base):
+    clone = base.clone()
+    for con in (clone, base):
         traced.clear()
         refused.clear()
         assert con.execute("SELECT double(a), double(1.25), joined(a, b, 'x') FROM t").fetchall() == [
@@ -212,6 +215,7 @@ def test_functions_collations_and_hooks_work_in_a_clone(base: wasqlite.Connectio
         assert refused == ["t"]
         assert "SELECT total_of(a) FROM t" in traced
     base.rollback()
+    clone.close()
 
 
 def test_what_a_function_raises_arrives_in_the_clone(base: wasqlite.Connection) -> None:
@@ -405,12 +409,16 @@ def test_a_hundred_thousand_rows(connect: Connect) -> None:
 
 def test_restoring_often_does_not_use_memory_up(base: wasqlite.Connection) -> None:
     taken = base.snapshot()
+    database = base._database
+    assert database is not None
+    sizes = []
     for _ in range(5):
         base.execute("INSERT INTO t VALUES (4, zeroblob(?))", (9_000_000,))
         base.restore(taken)
-        memory = base._database.memory  # type: ignore[union-attr]
-        memory.refresh()
-        assert memory.size == taken._saved.guest.size
+        database.memory.refresh()
+        sizes.append(database.memory.size)
+    assert sizes[0] > taken._saved.guest.size
+    assert sizes == sizes[:1] * 5
     assert rows(base) == BEFORE
 
 
@@ -481,6 +489,42 @@ def test_in_another_thread(base: wasqlite.Connection) -> None:
     thread.start()
     thread.join()
     assert seen == [BEFORE, "SQLite objects created in a th"]
+
+
+def test_other_threads_at_work_see_one_state_or_a_closed_database(connect: Connect, way: None) -> None:
+    con = connect(check_same_thread=False)
+    con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    con.executemany("INSERT INTO t VALUES (?, ?)", [(n, str(n)) for n in range(100)])
+    con.commit()
+    taken = con.snapshot()
+    wrong: list[Any] = []
+    done = threading.Event()
+
+    def work(number: int) -> None:
+        while not done.is_set():
+            try:
+                found = con.execute("SELECT b FROM t WHERE a = ?", (number,)).fetchall()
+                if found != [(str(number),)]:
+                    wrong.append(found)
+                con.execute("UPDATE t SET b = b WHERE a = ?", (number,))
+                con.commit()
+            except (wasqlite.ProgrammingError, wasqlite.OperationalError) as error:
+                if "closed database" not in str(error) and "transaction" not in str(error):
+                    wrong.append(error)
+            except BaseException as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        con.restore(taken)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong[:5] == []
+    con.restore(taken)
+    assert con.execute("SELECT count(*) FROM t").fetchall() == [(100,)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -609,8 +653,6 @@ def test_it_says_what_it_takes(base: wasqlite.Connection) -> None:
 
 
 def test_audit_hooks_hear_of_it() -> None:
-    import subprocess
-
     program = (
         "import sys, wasqlite\n"
         "s = wasqlite.connect(':memory:').snapshot()\n"
@@ -619,6 +661,55 @@ def test_audit_hooks_hear_of_it() -> None:
     )
     result = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("sqlite3.connect\nsqlite3.connect/handle\n", "")
+
+
+STORM = """
+import random, signal, wasqlite
+
+class Struck(Exception):
+    pass
+
+def strike(*_):
+    if armed:
+        raise Struck
+
+armed = []
+signal.signal(signal.SIGALRM, strike)
+con = wasqlite.connect(":memory:")
+con.create_function("f", 1, lambda value: value + 1)
+con.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+con.executemany("INSERT INTO t VALUES (?, ?)", [(n, "x" * 50) for n in range(300)])
+con.commit()
+taken = con.snapshot()
+chance = random.Random(7)
+hit = 0
+for _ in range(600):
+    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 2.5e-3))
+    try:
+        armed.append(1)
+        con.restore(taken)
+        con.execute("INSERT INTO t(b) SELECT f(1)")
+        other = taken.connect()
+        other.execute("SELECT f(a) FROM t").fetchall()
+        other.close()
+        con.snapshot()
+        armed.clear()
+    except (Struck, wasqlite.OperationalError):
+        armed.clear()
+        hit += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    con.restore(taken)
+    assert con.execute("SELECT count(*), sum(f(a)) FROM t").fetchone() == (300, 300 * 299 // 2 + 300)
+assert hit > 10, hit
+print("ok")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that signal here")
+def test_whatever_a_signal_handler_interrupts_can_be_restored() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", STORM]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.stdout == "ok\n", result.stderr[-3000:]
 
 
 @pytest.fixture

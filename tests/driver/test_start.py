@@ -52,12 +52,15 @@ NOT_LOADED = {
     # Of our own: what only some programs need.
     "wasqlite.blob",
     "wasqlite.bridge.cdef",
+    "wasqlite.bridge.contract",
     "wasqlite.bridge.mapping",
     "wasqlite.bridge.selftest",
+    "wasqlite.bridge.snapshot",
     "wasqlite.bulk",
     "wasqlite.callbacks",
     "wasqlite.columnar",
     "wasqlite.shared_memory",
+    "wasqlite.snapshots",
     "wasqlite.uri",
 }
 

@@ -238,7 +238,10 @@ def all_memory_at_once() -> None:
 
 add("a memory larger than allowed", lambda: wat('(memory (export "memory") 60000) (func (export "f"))'), LinkError, "")
 add("two memories", lambda: wat("(memory 1) (memory 1)"), LoadError, "memories")
-add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LoadError, "threads")
+add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LinkError, "shared memory")
+code(
+    "waiting for ever", "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))", Trap, "atomic wait"
+)
 add("a 64-bit memory", lambda: wat('(memory (export "memory") i64 1)'), LoadError, "memory64")
 add("objects of the engine's", lambda: wat('(type $s (struct (field i32))) (func (export "f"))'), LoadError, "gc")
 
@@ -389,6 +392,19 @@ add(
     DeadlineExceeded,
     LATE,
 )  # fmt: skip
+
+
+def exceptions_without_end(**options: Any) -> None:
+    body = CALL + '(func (export "f") (loop $l (drop (call $call (i32.const 1) (i32.const 2))) (br $l)))'
+    try:
+        wat(body, hosts=calling(lambda *_: 1 // 0, on_error=7, **options))
+    except DeadlineExceeded as error:
+        assert 90 < len(error.__notes__) < 110
+        raise
+
+
+add("exceptions without end", exceptions_without_end, DeadlineExceeded, LATE)
+add("exceptions without end, reentrant", lambda: exceptions_without_end(reentrant=True), DeadlineExceeded, LATE)
 
 
 def nested(reentrant: bool) -> None:
@@ -588,6 +604,8 @@ EXPORT void spin(int n) { volatile int i = n; while (n) i++; }
 EXPORT void scribble_over(char *p, int n) { memset(p, 0xff, n); }
 EXPORT int length(const char *p) { return strlen(p); }
 EXPORT void release(void *p) { free(p); }
+EXPORT int lie(int (*f)(unsigned), unsigned at) { return f(at); }
+EXPORT void lie_about_a_result(void (*f)(unsigned), unsigned at) { f(at); }
 """
 TYPES = {
     "format": 1,
@@ -604,6 +622,16 @@ TYPES = {
         "length": {"type": "int (const char *)", "params": ["p"]},
         "release": {"type": "void (void *)", "params": ["p"]},
         "free": {"type": "void (unsigned long long)", "params": ["p"]},
+        "lie": {"type": "int (void *, unsigned int)", "params": ["f", "at"]},
+        "lie_about_a_result": {"type": "void (void *, unsigned int)", "params": ["f", "at"]},
+    },
+    "records": {
+        "struct large": {
+            "kind": "struct",
+            "size": 400,
+            "align": 4,
+            "fields": [{"name": "x", "offset": 0, "type": "int[100]"}],
+        }
     },
 }
 
@@ -754,6 +782,29 @@ def more_callbacks_than_the_policy_gives(guest: Any) -> None:
         guest.callback("binary", max)
 
 
+for at in (0, 0xFFFF_FFFF, 0xFFFF_FFF0, 0x8000_0000):
+    for what, declared, look in (
+        ("pointer", "int (int *)", lambda pointer: pointer[0]),
+        ("text", "int (const char *)", lambda pointer: len(pointer.string())),
+        ("bytes", "int (const char *)", lambda pointer: len(pointer.bytes(10))),
+        ("field", "int (struct large *)", lambda pointer: pointer.x[99]),
+        ("struct", "int (struct large)", lambda record: record.x[99]),
+    ):
+        if at or what != "struct":  # by value it comes in memory, and the address 0 is memory
+
+            def looking(guest: Any, at: int = at, declared: str = declared, look: Any = look) -> None:
+                guest.lib.lie(guest.callback(declared, look), at)
+
+            looking.__name__ = f"a callback's {what} at {at:#x}"
+            typed(MemoryAccessError if what == "struct" else PointerError)(looking)
+
+
+@typed((MemoryAccessError, PointerError))
+def a_callback_s_result_that_goes_nowhere(guest: Any) -> None:
+    large = guest.new("struct large *")
+    guest.lib.lie_about_a_result(guest.callback("struct large (void)", lambda: large[0]), 0xFFFF_FF00)
+
+
 # -- lies to every function of WASI, and of the driver ----------------------------------------------------------------
 
 VALUES = {
@@ -883,6 +934,66 @@ def lie_to_driver(module: str, function: HostFunction) -> None:
         finally:
             for host in hosts:
                 host.close()
+
+
+@evil(None)
+def lies_in_the_driver_s_callback_block() -> None:
+    import random
+
+    import wasqlite
+    from wasqlite.bridge import InstancePoisoned
+    from wasqlite.capi.callback_block import ARGUMENTS, BYTES, COUNT, INSTANCE, KEY, LANE, SIZE, TYPES, VALUE
+
+    class Sum:
+        total = 0
+
+        def step(self, *values: Any) -> None:
+            self.total += len(values)
+
+        inverse = step
+
+        def finalize(self) -> Any:
+            return self.total
+
+        value = finalize
+
+    dice = random.Random(7)
+    survivor = wasqlite.connect(":memory:")
+    survivor.execute("create table t as select 1 as x")
+    con = wasqlite.connect(":memory:")
+    for count in (-1, 0, 1, 2):
+        con.create_function(f"f{count}", count, lambda *values: values[0] if values else "text" * 2000)
+        con.create_aggregate(f"a{count}", count, Sum)
+    con.create_window_function("w", 1, Sum)
+    con.create_collation("k", lambda a, b: (a > b) - (a < b))
+    con.set_authorizer(lambda *_: 0)
+    con.set_progress_handler(lambda: 0, 10)
+    con.set_trace_callback(lambda text: None)
+    callbacks = con._database.sandbox.callbacks
+    values = callbacks.values
+    words, view = values.words, values.view
+    numbers = [0, 1, -1, 255, 4096, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 32, -(1 << 63), (1 << 63) - 1, 0x1_0000_0010]
+    refused = 0
+    for _ in range(20_000):
+        for word in (COUNT, LANE, VALUE, INSTANCE, *range(ARGUMENTS, ARGUMENTS + 20)):
+            words[word] = dice.choice(numbers) if dice.random() < 0.8 else dice.getrandbits(63)
+        view[TYPES : TYPES + 20] = dice.randbytes(20)
+        view[BYTES : BYTES + 100] = dice.randbytes(100)
+        shape = dice.choice([0, 1, 2, 9, 255, dice.getrandbits(8)]) << 24 | dice.getrandbits(24)
+        number = dice.randrange(-8, callbacks._next + 16)
+        words[KEY] = number << 32 | shape if dice.random() < 0.9 else dice.getrandbits(64) - (1 << 63)
+        try:
+            callbacks.dispatch()
+        except Exception:
+            refused += 1
+    assert refused > 1000
+    assert len(view) == SIZE
+    assert not isinstance(con._database.instance.dead, InstancePoisoned)
+    assert survivor.execute("select x from t").fetchall() == [(1,)]
+    another = wasqlite.connect(":memory:")
+    assert another.execute("select 2").fetchall() == [(2,)]
+    for connection in (survivor, con, another):
+        connection.close()
 
 
 # A guest that was taken over may sleep for as long as it likes: the driver's calls have no deadline.

@@ -1,4 +1,7 @@
-"""The evil modules on every Python found here, and the count: ``python tests/evil/run.py [part of a name]``."""
+"""The evil modules on every Python found here, and the count: ``python tests/evil/run.py [--others] [part of a name]``.
+
+``--others``: not on the Python that runs this.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,11 @@ from interpreters import others, prepare  # noqa: E402
 from test_evil import run  # noqa: E402
 
 
-def main(part: str) -> int:
+def main(arguments: list[str]) -> int:
     """1 if anything ended differently from how it must."""
-    pythons = {f"{sys.version_info[0]}.{sys.version_info[1]}": Path(sys.executable)}
+    this = {f"{sys.version_info[0]}.{sys.version_info[1]}": Path(sys.executable)}
+    pythons = this if "--others" not in arguments else {}
+    part = next((argument for argument in arguments if not argument.startswith("-")), "")
     for (major, minor), python in sorted(others().items()):
         pythons[f"{major}.{minor}"] = prepare(python, ROOT / f".venv-{major}.{minor}")
     names = [name for name in EVIL if part in name]
@@ -37,4 +42,4 @@ def main(part: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.exit(main(sys.argv[1:]))

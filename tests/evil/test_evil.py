@@ -1,6 +1,6 @@
 """Every evil module ends in its documented exception, the process lives on, and so do other instances.
 
-Each runs in a process of its own. ``tests/interpreters.py`` runs this on every Python found, ``make evil`` alone.
+Each runs in a process of its own. ``make evil`` runs them on every Python found, and counts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ def run(python: str | Path, name: str, environment: dict[str, str] | None = None
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVIL)
 def test_evil(name):
     child = run(sys.executable, name)

@@ -59,7 +59,6 @@ def cursors(con: sqlite3.Connection) -> None:
     assert_type(cursor.rowcount, int)
     assert_type(cursor.lastrowid, int | None)
     assert_type(cursor.connection, sqlite3.Connection)
-    assert_type(iter(OwnCursor(con)), OwnCursor)
     names: list[str] = [column[0] for column in cursor.description]
     cursor.arraysize = len(names)
     for (value,) in cursor:

@@ -113,19 +113,15 @@ class Api:
         self.config_memory_may_move = bind("wasmtime_config_memory_may_move_set", None, p, c_bool)
         self.config_max_wasm_stack = bind("wasmtime_config_max_wasm_stack_set", None, p, c_size_t)
         self.config_epoch_interruption = bind("wasmtime_config_epoch_interruption_set", None, p, c_bool)
+        # Of WebAssembly, what no C library needs and a hostile module could use: shared memory to wait for ever, others
+        # to get more memory. (Code for threads as such is harmless, and atomic operations are common.)
+        unwanted = ["wasm_memory64", "wasm_multi_memory", "wasm_gc", "wasm_function_references", "wasm_stack_switching"]
+        unwanted.append("shared_memory" if hasattr(holding, "wasmtime_config_shared_memory_set") else "wasm_threads")
         self.config_without = [
             bind(f"wasmtime_config_{feature}_set", None, p, c_bool)
-            for feature in (
-                "wasm_threads",
-                "wasm_memory64",
-                "wasm_multi_memory",
-                "wasm_gc",
-                "wasm_function_references",
-                "wasm_stack_switching",
-            )
+            for feature in unwanted
             if hasattr(holding, f"wasmtime_config_{feature}_set")  # older versions do not have them all
         ]
-        """Of WebAssembly, what no C library needs and a hostile module could use, to wait for ever for instance."""
         self.engine_new = bind("wasm_engine_new_with_config", p, p)
         self.engine_increment_epoch = bind("wasmtime_engine_increment_epoch", None, p)
 
@@ -150,6 +146,9 @@ class Api:
         self.functype_params = bind("wasm_functype_params", POINTER(Vec), p)
         self.functype_results = bind("wasm_functype_results", POINTER(Vec), p)
         self.valtype_kind = bind("wasm_valtype_kind", c_uint8, p)
+        self.valtype_equal = bind("wasmtime_wasm_valtype_equal", c_bool, p, p)
+        valtype_new = bind("wasm_valtype_new", p, c_uint8)
+        self._numbers = [(valtype_new(kind), letter) for kind, letter in LETTERS.items()]
 
         self.store_new = bind("wasmtime_store_new", p, p, p, p)
         self.store_delete = bind("wasmtime_store_delete", None, p)
@@ -175,7 +174,6 @@ class Api:
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
         self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.func_type = bind("wasmtime_func_type", p, p, p)
-        self.table_size = bind("wasmtime_table_size", c_uint64, p, p)
         self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
         self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
@@ -209,40 +207,49 @@ class Api:
         self.trap_delete(trap)
         return text
 
-    def signature(self, functype: int) -> tuple[str, str]:
-        """A function type as (letters of the parameters, letters of the results); ``?`` for any other type."""
+    def signature(self, functype: int, plain: bool = False) -> tuple[str, str]:
+        """A function type as (letters of the parameters, letters of the results); ``?`` for any other type.
+
+        ``plain`` is for types of which nobody could have made anything but numbers, since wasm_valtype_kind ends the
+        process when it meets a type that it does not know: a vector, a reference.
+        """
+        kind, equal, numbers = self.valtype_kind, self.valtype_equal, self._numbers
 
         def letters(vec: Any) -> str:
             types = (c_void_p * vec.contents.size).from_address(vec.contents.data or 0) if vec.contents.size else ()
-            return "".join(LETTERS.get(self.valtype_kind(t), "?") for t in types)
+            if plain:
+                return "".join(LETTERS.get(kind(t), "?") for t in types)
+            return "".join(next((letter for number, letter in numbers if equal(number, t)), "?") for t in types)
 
         return letters(self.functype_params(functype)), letters(self.functype_results(functype))
 
-    def imports(self, module: int) -> list[tuple[str, str, tuple[str, str] | None]]:
+    def imports(self, module: int, plain: bool) -> list[tuple[str, str, tuple[str, str] | None]]:
         """A module's imports in order: (module, name, signature), the signature None for what is not a function."""
         vec = Vec()
         self.module_imports(module, byref(vec))
         found = []
         for item in (c_void_p * vec.size).from_address(vec.data or 0) if vec.size else ():
             names = self.importtype_module(item).contents.text(), self.importtype_name(item).contents.text()
-            found.append((*names, self._function_signature(self.importtype_type(item))))
+            found.append((*names, self._function_signature(self.importtype_type(item), plain)))
         self.importtype_vec_delete(byref(vec))
         return found
 
-    def exports(self, module: int) -> dict[str, tuple[str, str] | None]:
+    def exports(self, module: int, plain: bool) -> dict[str, tuple[str, str] | None]:
         """A module's exports: name to signature, the signature None for what is not a function."""
         vec = Vec()
         self.module_exports(module, byref(vec))
         found = {}
         for item in (c_void_p * vec.size).from_address(vec.data or 0) if vec.size else ():
-            found[self.exporttype_name(item).contents.text()] = self._function_signature(self.exporttype_type(item))
+            found[self.exporttype_name(item).contents.text()] = self._function_signature(
+                self.exporttype_type(item), plain
+            )
         self.exporttype_vec_delete(byref(vec))
         return found
 
-    def _function_signature(self, externtype: int) -> tuple[str, str] | None:
+    def _function_signature(self, externtype: int, plain: bool) -> tuple[str, str] | None:
         if self.externtype_kind(externtype) != FUNC:
             return None
-        return self.signature(self.externtype_as_functype(externtype))
+        return self.signature(self.externtype_as_functype(externtype), plain)
 
     def compile(self, engine: int, wasm: bytes) -> int:
         """Compile a module: its address."""
@@ -303,11 +310,10 @@ class Api:
         extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
         return extern
 
-    def put_function(self, context: int, table: Extern, function: Extern | None) -> int | None:
-        """Append a function, or an empty slot, to a table: its index, None if the table cannot grow."""
-        value = Value(kind=FUNCREF)
-        if function is not None:
-            value.bits, value.rest[0] = function.handle[0], function.handle[1]
+    def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
+        """Append a function to a table: its index, None if the table cannot grow."""
+        value = Value(kind=FUNCREF, bits=function.handle[0])
+        value.rest[0] = function.handle[1]
         index = c_uint64()
         error = self.table_grow(context, table.address, 1, byref(value), byref(index))
         if error:

@@ -12,6 +12,7 @@ from wasqlite.bridge._wasmtime import Api, api, host_machine
 
 MAX_WASM_STACK = 1 << 20
 """Bytes of native stack that a guest may use before it traps; SQLite's deepest test (speedtest1) needs a fraction."""
+LEAST_STACK = 64 << 10
 
 _SPEED = 1
 
@@ -26,8 +27,8 @@ class Engine:
     def __init__(self, api: Api, interruptible: bool, stack: int) -> None:
         self.api = api
         self.interruptible = interruptible
-        # What changes the compiled code or its ABI: part of the cache's key.
-        self._settings = f"opt=speed stack={stack} move=0{' epoch strict' * interruptible}"
+        # What changes the compiled code or its ABI: part of the cache's key. The limit of the stack does not.
+        self._settings = "opt=speed move=0 epoch unshared" if interruptible else f"opt=speed stack={stack} move=0"
         config = api.config_new()
         # A fork after a parallel compile leaves the child without the worker threads: its next compile would hang.
         api.config_parallel_compilation(config, False)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from threading import RLock
 
 from wasqlite.bridge import calls
@@ -121,6 +122,15 @@ class Instance:
         self._instance = self._instantiate(module, externs)
         self._attach_memory()
         self._stack_pointer = api.export(self._context, self._instance, "__stack_pointer", GLOBAL)
+        self._stack_value = Value()
+        if self._stack_pointer is not None:
+            # Each nested call asks; what is passed is the same every time.
+            self._read_stack_pointer: Callable[[], None] = partial(
+                api.global_get,
+                ctypes.c_void_p(self._context),
+                ctypes.c_void_p(self._stack_pointer.address),
+                ctypes.byref(self._stack_value),
+            )
         self._stack_base = self.stack_pointer()
 
     def _limit(self, engine: Engine, store: int, policy: Policy, unused: list[int]) -> None:
@@ -250,9 +260,8 @@ class Instance:
         """The guest's shadow stack pointer, None if the module does not export it."""
         if self._stack_pointer is None:
             return None
-        value = Value()
-        self._api.global_get(self._context, self._stack_pointer.address, ctypes.byref(value))
-        return value.bits & 0xFFFF_FFFF
+        self._read_stack_pointer()
+        return self._stack_value.bits & 0xFFFF_FFFF
 
     def global_value(self, name: str) -> int | None:
         """The value of an exported i32 global, such as a C variable's address; None if there is none."""
@@ -309,7 +318,9 @@ class Instance:
         """Settle a call whose return coincided with a signal handler's exception, which goes on to the caller."""
         self._take_trap(None, traps, stack_pointer)
         if self.interruption is not None and self.interruption.settle(self.parked):
-            self._poison(exception)  # it was stopped as well, but that is all that is left of it
+            # It was stopped as well, but that is all that is left of it.
+            self._poison(exception)
+            self._reset_stack(stack_pointer)
         for other in self.parked:
             if other is not exception:
                 exception.add_note(f"before that, in a callback: {type(other).__name__}: {other}")
@@ -325,12 +336,15 @@ class Instance:
         trap = Trap(f"{self.name}: {_reason(message)}")
         trap.add_note(message)
         self._poison(self.parked[0] if self.parked else trap)
-        # C code that was unwound did not give its part of the shadow stack back.
+        self._reset_stack(stack_pointer)
+        return trap
+
+    def _reset_stack(self, stack_pointer: int | None) -> None:
+        """Give the shadow stack back that C code had when it was unwound. ``stack_pointer``: of a nested call."""
         base = stack_pointer if stack_pointer is not None else self._stack_base
         if self._stack_pointer is not None and base is not None:
             value = Value(kind=0, bits=base)
             self._api.global_set(self._context, self._stack_pointer.address, ctypes.byref(value))
-        return trap
 
     def _poison(self, cause: BaseException) -> None:
         if self.state.dead is None:

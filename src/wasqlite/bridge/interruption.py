@@ -57,7 +57,7 @@ class Ticker:
         self.resting[:] = [None]
         self._gate = _thread.allocate_lock()
         self._gate.acquire()
-        self._unstarted = _thread.allocate_lock()
+        self._started = _thread.allocate_lock()
 
     def watch(self, state: State) -> None:
         """Tick for the calls that ``state`` tells of."""
@@ -68,16 +68,9 @@ class Ticker:
         self._engine.api.engine_increment_epoch(self._engine.pointer)
 
     def wake(self) -> None:
-        """Begin to tick."""
-        # Bare locks, because whoever is interrupted in here by a signal handler may call again from that handler.
-        self.resting.clear()
-        if self._unstarted.acquire(False):
-            try:
-                _thread.start_new_thread(self._run, ())
-            except BaseException:
-                self.resting[:] = [None]
-                self._unstarted.release()
-                raise
+        """Begin to tick. A signal handler may raise anywhere in here, or call again: then the next call wakes."""
+        if not self._started.locked():
+            _thread.start_new_thread(self._run, ())
         try:  # noqa: SIM105 - a context manager's code would be one more place for a signal to strike
             self._gate.release()
         except RuntimeError:
@@ -88,7 +81,10 @@ class Ticker:
         return [state for state in states if state is not None and state.depth]
 
     def _run(self) -> None:
+        if not self._started.acquire(False):
+            return  # two were started at once
         while not self._finished:
+            self.resting.clear()
             time.sleep(PERIOD)
             if self._under_way():
                 self.advance()
@@ -96,7 +92,6 @@ class Ticker:
                 self.resting[:] = [None]
                 if not self._under_way():
                     self._gate.acquire()
-                self.resting.clear()
 
     def finish(self) -> None:
         """Stop what daemon threads still run: no guest may ask an interpreter that is going down."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from _thread import stack_size
 from collections.abc import Callable, Iterable, Mapping
+from threading import RLock
 
 from wasqlite.bridge import adapter
-from wasqlite.bridge.engine import Engine, engine
+from wasqlite.bridge.engine import LEAST_STACK, Engine, engine
 from wasqlite.bridge.errors import LinkError, LoadError
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.instance import Instance
@@ -21,7 +23,15 @@ if TYPE_CHECKING:
     from wasqlite.bridge.policy import Policy
     from wasqlite.bridge.snapshot import Held, Snapshot
 
+# Types are compared by identity, so each library must read its table only once.
+_types_lock = RLock()
+
 WASI = "wasi_snapshot_preview1"
+
+# In a section of types all codes but those of functions, numbers, funcref and externref. (The same bytes may be
+# a count there; then the careful way is taken for nothing.)
+_CONTINUED = bytes(range(0x80, 0x100))
+_NOT_PLAIN = bytes((*range(0x4E, 0x60), *range(0x61, 0x6F), *range(0x71, 0x7C)))
 
 Host = Callable[[Memory], Iterable[HostFunction]]
 """Makes the host functions of one instance, given its memory."""
@@ -70,7 +80,7 @@ class Library:
         built for another version of its host is refused when it is opened. ``types`` is its layout table, or the path
         of the file that holds it, which is read when C types are first used.
 
-        What is not ``interruptible`` runs faster (SQLite takes a fifth less time), but then no instance can be held to
+        What is not ``interruptible`` runs faster (SQLite takes a sixth less time), but then no instance can be held to
         a policy.
         """
         self._types = types
@@ -80,14 +90,17 @@ class Library:
         first = engine(interruptible)
         self._compiled = {first: _Compiled(first, wasm)}
         self._first = self._compiled[first]
-        self.imports = first.api.imports(self._first.module)
-        self.exports = first.api.exports(self._first.module)
+        self.sections = _sections(wasm)
+        """The sections of the wasm that declare types, imports, exports, memories, tables and globals, by number."""
+        # Behind the number of types.
+        declared = self.sections.get(1, b"").lstrip(_CONTINUED)[1:]
+        plain = len(declared.translate(None, _NOT_PLAIN)) == len(declared)
+        self.imports = first.api.imports(self._first.module, plain)
+        self.exports = first.api.exports(self._first.module, plain)
         if abi is not None and self.exports.get(abi[0]) != ("", "i"):
             raise LoadError(f"{name} does not export {abi[0]}() -> i32: it was not built for this bridge")
         self.mutable: tuple[str, ...] | None = None
         """The names of its mutable globals, once a snapshot asked for them."""
-        self.sections = _sections(wasm)
-        """The sections of the wasm that declare imports, exports, memories, tables and globals, by number."""
 
     @property
     def name(self) -> str:
@@ -127,9 +140,11 @@ class Library:
                 raise AttributeError(f"a Library has no attribute {name!r}")
             from wasqlite.bridge.cdef.layout import load
 
-            self.layout = load(self._name, self._types)
-            self.constants, self.enums = self.layout.namespaces()
-            return getattr(self, name)
+            with _types_lock:
+                if "enums" not in self.__dict__:
+                    self.layout = load(self._name, self._types)
+                    self.constants, self.enums = self.layout.namespaces()
+            return self.__dict__[name]
 
     def sizeof(self, ctype: str) -> int:
         """The size of a C type in bytes."""
@@ -232,7 +247,10 @@ class Library:
         """The code that can be held to a policy."""
         if self._wasm is None:
             raise LoadError(f"{self._name} was loaded as not interruptible, so no policy can be enforced on it")
-        wanted = engine(True, policy.stack)
+        # Threads may have a smaller stack than a policy takes for granted; Python needs some of it too.
+        threads = stack_size()
+        stack = min(policy.stack, max(threads // 2, LEAST_STACK)) if threads else policy.stack
+        wanted = engine(True, stack)
         found = self._compiled.get(wanted)
         if found is None:
             found = self._compiled[wanted] = _Compiled(wanted, self._wasm)
@@ -267,7 +285,7 @@ def _sections(wasm: bytes) -> dict[int, bytes]:
             if wasm[at] < 0x80:
                 break
         at += 1
-        if 2 <= number <= 7:
+        if 1 <= number <= 7:
             found[number] = wasm[at : at + size]
         at += size
     return found

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
-from wasqlite.bridge.engine import MAX_WASM_STACK
+from wasqlite.bridge.engine import LEAST_STACK, MAX_WASM_STACK
 
 MEMORY = 256 << 20
 TABLE = 100_000
 MOST_MEMORY = 1 << 32
-LEAST_STACK, MOST_STACK = 64 << 10, 4 << 20
+MOST_STACK = 4 << 20
 
 Path = str | os.PathLike[str]
 
@@ -55,8 +55,9 @@ class Policy:
     table: int = TABLE
     """Entries of each function table at most; a callback takes one, and each takes some bytes of the host's."""
     stack: int = MAX_WASM_STACK
-    """Bytes of native stack that the guest may use before it traps. The stack of a thread that calls it must be larger,
-    for nothing else stops a recursion. (C's own stack, of what has an address, has the size that it was built with.)"""
+    """Bytes of native stack that the guest may use before it traps; half a thread's, if ``threading.stack_size`` says
+    that it has less than twice as much. A thread with a smaller stack than that must not call the guest: a recursion
+    would end the process. (C's own stack, of what has an address, has the size that it was built with.)"""
     deadline: float | None = None
     """Seconds that an outermost call may take, host functions included, before it is stopped (``DeadlineExceeded``).
     None: as long as it likes; ``interrupt()`` and Ctrl-C always work."""

@@ -104,6 +104,7 @@ def put_back(instance: Instance, snapshot: Snapshot) -> None:
                 f"the snapshot has {len(snapshot.callbacks)} callbacks of another instance of {instance.name}; open an "
                 "instance with it, and it has them too"
             )
+        _grow(instance, snapshot.size)
         _put(instance, _remember(instance, snapshot))
 
 
@@ -135,6 +136,7 @@ def roll_back(instance: Instance, snapshot: Snapshot) -> None:
     with instance.lock:
         if instance.state.depth == 0 and isinstance(instance.state.dead, InstancePoisoned):
             instance.memory.unmap_all()
+            _grow(instance, snapshot.size)
             _put(instance, snapshot)
 
 

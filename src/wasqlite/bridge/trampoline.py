@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 
+MOST_PARKED = 100
+"""How many of the exceptions of one call are kept, the first and the last: a guest may cause very many of them."""
+
 _FORMATS = {"i": "q", "I": "q", "f": "f4x", "F": "d"}
 _WIDE = {"I": "q", "f": "f", "F": "d"}
 
@@ -131,6 +134,7 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
                             return
                         except BaseException as error:
                             parked += [error]
+                            parked[MOST_PARKED:-1] = ()
                 except BaseException as error:
                     parked += [error]
         except BaseException as error:
@@ -154,6 +158,7 @@ def _serve_bare(call: Callable[[], Any], parked: list[BaseException], state: Sta
                         except BaseException as error:
                             state.reentrant = False
                             parked += [error]
+                            parked[MOST_PARKED:-1] = ()
                 except BaseException as error:
                     parked += [error]
         except BaseException as error:
@@ -206,6 +211,7 @@ def _serve_reentrant(
                         except BaseException as error:
                             state.reentrant = False
                             parked += [error]
+                            parked[MOST_PARKED:-1] = ()
                             if not waiting and generators[level] not in pool:
                                 pool.appendleft(generators[level])
                 except BaseException as error:

@@ -111,11 +111,18 @@ class Sandbox:
     )
 
     def __init__(
-        self, host: HostSide, library: Library, *, shared: bool = False, snapshot: Snapshot | None = None
+        self,
+        host: HostSide,
+        library: Library,
+        *,
+        shared: bool = False,
+        snapshot: Snapshot | None = None,
+        lock: RLock | None = None,
     ) -> None:
         """A fresh instance over ``host``, which belongs to it from now on; ``shared``: for several connections.
 
-        With ``snapshot`` it begins in that state, of which ``capi.snapshot`` knows more.
+        With ``snapshot`` it begins in that state, of which ``capi.snapshot`` knows more. ``lock`` is the sandbox's
+        in whose place it comes, if there is one: other threads may wait for it already.
         """
         self._host = host
         self._released = False
@@ -128,6 +135,8 @@ class Sandbox:
         functions = without_sleep(host.functions, self.handles, self.progress) if shared else host.functions
         hosts = [functions, self.progress.functions, self.callbacks.functions]
         self.instance = instance = library.open(hosts=hosts, snapshot=snapshot)
+        if lock is not None:
+            instance.lock = lock  # before any function is made, as they keep it
         self.progress.parked = instance.parked
         self.callbacks.state = instance.state
         self.memory = instance.memory

@@ -64,38 +64,39 @@ def take(database: Database) -> Saved:
         )
 
 
-def open_saved(saved: Saved, host: HostSide) -> Database:
-    """A new connection in that state, with a sandbox of its own over ``host``."""
-    return _adopt(Sandbox(host, library(), snapshot=saved.guest), saved)
+def open_saved(saved: Saved, host: HostSide, former: Database | None = None) -> Database:
+    """A new connection in that state, with a sandbox of its own over ``host``; in the place of a former one."""
+    lock = former.lock if former is not None else None
+    return _adopt(Sandbox(host, library(), snapshot=saved.guest, lock=lock), saved)
 
 
 def put_back(database: Database, saved: Saved) -> Database | None:
     """The same sandbox in that state, with another ``Database``; the one that there was is closed.
 
     None: that cannot be; open it in a sandbox of its own. That is so where something is open that the guest would not
-    know of, where the guest has stopped, and where its memory has grown: it does not shrink, and an allocator
-    that finds its end by asking for the size would never use again what lies between.
+    know of, and where the guest has stopped.
     """
     sandbox = database.sandbox
     with database.lock:
         instance = sandbox.instance
-        instance.memory.refresh()
-        if (
-            sandbox.shared
-            or instance.dead is not None
-            or database._state.depth
-            or instance.memory.size != saved.guest.size
-            or sandbox.open_files()
-        ):
+        if sandbox.shared or instance.dead is not None or database._state.depth or sandbox.open_files():
             return None
         database.shut()
-        entry = database._entry
-        sandbox.handles.discard(entry)
-        entry.address = database._handle = 0
-        entry.statements.clear()
-        entry.objects.clear()
+        # Also of those that a signal handler kept from being handed out: what is left of any of them must not be
+        # closed, since its address is that of the one which comes now.
+        for entry in (database._entry, *sandbox.handles):
+            other = entry.database()
+            if other is not None:
+                other.shut()
+                other._handle = 0
+            entry.address = 0
+            entry.statements.clear()
+            entry.objects.clear()
+        sandbox.handles.clear()
         sandbox.dropped.clear()
         instance.restore(saved.guest)
+        if instance.memory.size > saved.guest.size:
+            sandbox.function("wsq_heap_regain", hold_gil=True)()
         return _adopt(sandbox, saved)
 
 
@@ -106,8 +107,8 @@ def _adopt(sandbox: Sandbox, saved: Saved) -> Database:
         sandbox.callbacks.load(saved.callbacks, sandbox.instance)
         database = Database(sandbox)
         entry = database._entry
+        sandbox.handles.add(entry)  # first: see above
         database._handle = entry.address = saved.handle
-        sandbox.handles.add(entry)
         database.sql_length = saved.sql_length
         for address in saved.statements:
             entry.statements.add(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wasqlite.bridge.builder.report import BuildError
@@ -63,7 +63,8 @@ class Function:
 
     type: str
     params: list[str | None]
-    place: Place
+    # All that declare it.
+    files: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Variable:
     """An ``extern`` variable's type."""
 
     type: str
-    place: Place
+    files: frozenset[str]
 
 
 @dataclass
@@ -83,6 +84,8 @@ class Declarations:
     enums: dict[str, Enumeration] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
+    # Functions that no other file can call.
+    static: set[str] = field(default_factory=set)
 
     def names_in(self, type_: str) -> list[str]:
         """The typedefs, records and enumerations that a type is written with."""
@@ -200,19 +203,27 @@ class _Collector:
             self.found.records[name] = Record(name, node["tagUsed"], node["at"], fields, layout)
 
     def _declaration(self, node: Node) -> None:
-        place = node.get("at", ("", 0, 0))
+        place: Place = node.get("at", ("", 0, 0))
+        files = frozenset((place[0],))
         if node["kind"] == "TypedefDecl":
             self.found.typedefs[node["name"]] = self._typedef(node), place
-        elif node["kind"] == "FunctionDecl" and not node.get("isImplicit") and node.get("storageClass") != "static":
+        elif node["kind"] == "FunctionDecl" and node.get("storageClass") == "static":
+            self.found.static.add(node["name"])
+        elif node["kind"] == "FunctionDecl" and not node.get("isImplicit"):
             known = self.found.functions.get(node["name"])
             params = [inner.get("name") for inner in node.get("inner", []) if inner["kind"] == "ParmVarDecl"]
-            if known is None or (any(params) and not any(known.params)):
-                variadic = [None] if node.get("variadic") else []
-                self.found.functions[node["name"]] = Function(
-                    self._type(node), [*params, *variadic], known.place if known else place
-                )
+            variadic = [None] if node.get("variadic") else []
+            found = Function(self._type(node), [*params, *variadic], files)
+            if known:
+                # The one that names its parameters tells more.
+                better = found if any(params) and not any(known.params) else known
+                found = replace(better, files=files | known.files)
+            self.found.functions[node["name"]] = found
         elif node["kind"] == "VarDecl" and node.get("storageClass") == "extern":
-            self.found.variables.setdefault(node["name"], Variable(self._type(node), place))
+            seen = self.found.variables.get(node["name"])
+            self.found.variables[node["name"]] = (
+                replace(seen, files=files | seen.files) if seen else Variable(self._type(node), files)
+            )
 
     def _typedef(self, node: Node) -> str:
         """What a typedef means. clang calls what has no other name after the typedef: "struct point_t"."""

@@ -15,6 +15,8 @@ class Feature:
 
     flags: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    # A folder of headers, which come before the C library's.
+    headers: str | None = None
     # Of a wasi-sdk; zig's C library has them all in it.
     libraries: tuple[str, ...] = ()
 
@@ -28,7 +30,9 @@ def _emulation(name: str) -> Feature:
 FEATURES = {
     # As wasm exceptions of the final proposal: wasmtime knows no other form.
     "setjmp": Feature(
-        ("-mexception-handling", "-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false"), ("setjmp.c",)
+        ("-mexception-handling", "-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false"),
+        ("setjmp.c",),
+        "include",
     ),
     "signal": _emulation("signal"),
     "process-clocks": _emulation("process-clocks"),
@@ -45,6 +49,11 @@ def feature_flags(names: Iterable[str]) -> tuple[str, ...]:
 def feature_sources(names: Iterable[str]) -> list[Path]:
     """The files that these features add to a module."""
     return [RUNTIME / source for name in names for source in FEATURES[name].sources]
+
+
+def feature_headers(names: Iterable[str]) -> tuple[Path, ...]:
+    """The folders of headers that these features add."""
+    return tuple(RUNTIME / headers for name in names if (headers := FEATURES[name].headers))
 
 
 def feature_libraries(names: Iterable[str]) -> list[str]:

@@ -5,16 +5,27 @@ Only hatchling loads this file, through the entry point in the group ``hatch``.
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.plugin import hookimpl
 
+from wasqlite.bridge.builder.config import read_configuration
 from wasqlite.bridge.builder.module import build
 from wasqlite.bridge.builder.report import BuildError
 from wasqlite.bridge.builder.toolchain import build_requirements
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn a BuildError into SystemExit, because front ends print a traceback for anything else."""
+    try:
+        yield
+    except BuildError as error:
+        raise SystemExit(f"wasqlite build: error: {error}") from None
 
 
 class BridgeBuildHook(BuildHookInterface[Any]):
@@ -23,22 +34,22 @@ class BridgeBuildHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "wasqlite-bridge"
 
     def dependencies(self) -> list[str]:
-        """The compiler, which PEP 517's ``get_requires_for_build_wheel`` asks for."""
-        return build_requirements() if self.target_name == "wheel" else []
+        """The compiler, and pip where it is to fetch sources: PEP 517's ``get_requires_for_build_wheel``."""
+        if self.target_name != "wheel":
+            return []
+        with _one_line():
+            fetched = read_configuration(Path(self.root)).fetch.values()
+        return [*build_requirements(), *(["pip"] if any(source.registry == "pypi" for source in fetched) else [])]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the module into the source tree, whence the wheel takes it, ignored by git or not."""
         if self.target_name != "wheel":
             return
         root = Path(self.root).resolve()
-        try:
+        with _one_line():
             outputs = build(root)
             if not outputs.folder.is_relative_to(root):
                 raise BuildError(f"the wheel takes only what is in the project: output is {outputs.folder}")
-        except BuildError as error:
-            sys.stderr.flush()
-            # SystemExit, because front ends print a traceback for anything else.
-            raise SystemExit(f"wasqlite build: error: {error}") from None
         build_data["artifacts"] += [f"/{path.relative_to(root).as_posix()}" for path in outputs.files()]
         # The module is the same on every platform.
         build_data["tag"] = "py3-none-any"

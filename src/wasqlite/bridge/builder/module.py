@@ -10,7 +10,13 @@ from typing import Any
 
 from wasqlite.bridge.builder.cache import sha256
 from wasqlite.bridge.builder.config import Configuration, read_configuration
-from wasqlite.bridge.builder.features import RUNTIME, feature_flags, feature_libraries, feature_sources
+from wasqlite.bridge.builder.features import (
+    RUNTIME,
+    feature_flags,
+    feature_headers,
+    feature_libraries,
+    feature_sources,
+)
 from wasqlite.bridge.builder.linking import BRIDGE_EXPORTS, link, link_flags
 from wasqlite.bridge.builder.report import BuildError, say
 from wasqlite.bridge.builder.stamp import is_current, write_outputs
@@ -79,7 +85,7 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
     toolchain = find_toolchain()
     units = _units(configuration)
     sources = [*configuration.source_files(), *feature_sources(configuration.features)]
-    headers = Headers(configuration.header_files(), configuration.declarations)
+    headers = Headers(configuration.header_files(), configuration.declarations, configuration.root)
     inputs = _describe(configuration, units, toolchain, sources, headers)
     names = {"module": outputs.wasm.name, "types": outputs.types.name, "stub": outputs.stub.name}
     if not force and is_current(outputs.provenance, inputs, names):
@@ -88,10 +94,10 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
     objects = compile_units(units, sources, toolchain)
     found = extraction.declarations
     functions = extraction.select(
-        "functions", configuration.functions, {name: item.place[0] for name, item in found.functions.items()}
+        "functions", configuration.functions, {name: item.files for name, item in found.functions.items()}
     )
     variables = extraction.select(
-        "variables", configuration.variables, {name: item.place[0] for name, item in found.variables.items()}
+        "variables", configuration.variables, {name: item.files for name, item in found.variables.items()}
     )
     module = link(
         objects,
@@ -123,6 +129,7 @@ def _units(configuration: Configuration) -> Units:
     return Units(
         flags=(*COMPILE_FLAGS, *feature_flags(configuration.features), *defines, *configuration.flags),
         include=configuration.include_folders(),
+        system_include=feature_headers(configuration.features),
         names=(
             *((path, name) for name, path in configuration.folders.items()),
             (configuration.root, configuration.name),
@@ -139,6 +146,8 @@ def _describe(
     libraries = toolchain.further_libraries(feature_libraries(configuration.features))
     for path in (*sources, *headers.files):
         files |= units.inputs(path)
+    for path in units.included_by_text(headers.text, headers.folder):
+        files[units.name_of(path)] = units.digest(path)
     return {
         "builder": BUILDER,
         "compiler": toolchain.identity,

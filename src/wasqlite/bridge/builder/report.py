@@ -16,7 +16,9 @@ class BuildError(Exception):
 
 def say(message: str) -> None:
     """Print one progress line at once, also when the output is a pipe."""
-    print(f"wasqlite build: {message}", file=sys.stderr, flush=True)
+    # One write, so that the lines of several threads do not mix.
+    sys.stderr.write(f"wasqlite build: {message}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

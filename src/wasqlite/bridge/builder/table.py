@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -43,6 +43,8 @@ class Headers:
 
     files: tuple[Path, ...]
     text: str
+    # What #include "..." in the text starts from.
+    folder: Path
 
     def unit(self) -> str:
         """A C file that includes them all."""
@@ -55,6 +57,7 @@ class Extraction:
     def __init__(self, headers: Headers, units: Units, toolchain: Toolchain) -> None:
         self._headers = headers
         self._command = [*toolchain.front_end, *units.flags, *units.folders(), "-w", "-fno-lto", "-ferror-limit=0"]
+        self._command += ["-iquote", str(headers.folder)]
         self._toolchain = toolchain
         dump = ["-fsyntax-only", "-Xclang"]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
@@ -98,18 +101,22 @@ class Extraction:
 
     # -- what the configuration asks for ---------------------------------------------------------------------
 
-    def select(self, what: str, wanted: Sequence[str] | None, known: dict[str, str]) -> tuple[list[str], list[str]]:
-        """Names of ``known`` (name to file): those that must exist in the module, and those that may.
+    def select(
+        self, what: str, wanted: Sequence[str] | None, known: Mapping[str, frozenset[str]]
+    ) -> tuple[list[str], list[str]]:
+        """Names of ``known`` (with the files that declare each): those that must be in the module, and those that may.
 
         ``wanted`` None: whatever the named headers declare.
         """
         if wanted is None:
-            return [], [name for name, file in known.items() if self.is_named(file)]
+            return [], [name for name, files in known.items() if any(map(self.is_named, files))]
         exact = [name for name in wanted if not is_pattern(name)]
         for name in exact:
             if name not in known:
+                if name in self.declarations.static:
+                    raise BuildError(f"{what}: {name} is static; add a function that calls it")
                 raise BuildError(f"{what}: no header declares {name}")
-        ours = [name for name, file in known.items() if self.is_ours(file)]
+        ours = [name for name, files in known.items() if any(map(self.is_ours, files))]
         optional: list[str] = []
         for pattern in wanted:
             if is_pattern(pattern):
@@ -121,7 +128,9 @@ class Extraction:
 
     def constants(self, wanted: Sequence[str]) -> dict[str, Constant]:
         """The values of the macros that were asked for."""
-        exact, optional = self.select("constants", wanted, self.macros)
+        exact, optional = self.select(
+            "constants", wanted, {name: frozenset((file,)) for name, file in self.macros.items()}
+        )
         values, refused = self.probe.constants([*exact, *optional])
         for name in exact:
             if name in refused:

@@ -44,7 +44,8 @@ class Units:
         return [
             *(f"-I{path}" for path in self.include),
             *(word for path in self.system_include for word in ("-isystem", str(path))),
-            *(f"-ffile-prefix-map={path}={name}" for path, name in self.names),
+            # The compiler takes the last one that fits, ``name_of`` the first.
+            *(f"-ffile-prefix-map={path}={name}" for path, name in reversed(self.names)),
         ]
 
     def name_of(self, path: Path) -> str:
@@ -84,13 +85,15 @@ class Units:
         found = (Path(os.path.normpath(folder / name)) for folder in folders)
         return [path for path in found if path.is_file()]
 
+    def included_by_text(self, text: str, folder: Path) -> list[Path]:
+        """The files that a text includes, as if it were a file in ``folder``."""
+        source = folder / "<text>"
+        self._scanned[source] = _includes(text.encode())
+        return self.included_files(source)
+
     def _scan(self, path: Path) -> tuple[list[str], bool]:
-        """The names that a file includes, and whether one of them is a macro."""
         if path not in self._scanned:
-            arguments = _INCLUDE.findall(path.read_bytes())
-            named = [_NAMED.match(argument) for argument in arguments]
-            names = [(match[1] or match[2]).decode("utf-8", "surrogateescape") for match in named if match]
-            self._scanned[path] = names, None in named
+            self._scanned[path] = _includes(path.read_bytes())
         return self._scanned[path]
 
     def inputs(self, source: Path) -> dict[str, str]:
@@ -121,6 +124,13 @@ class Units:
             if done.returncode == 0:
                 write_atomically(cached, (scratch / "unit.o").read_bytes())
             return done.returncode == 0, done.stderr
+
+
+def _includes(data: bytes) -> tuple[list[str], bool]:
+    """The names that a file includes, and whether one of them is a macro."""
+    named = [_NAMED.match(argument) for argument in _INCLUDE.findall(data)]
+    names = [(match[1] or match[2]).decode("utf-8", "surrogateescape") for match in named if match]
+    return names, None in named
 
 
 def compile_units(units: Units, sources: Sequence[Path], toolchain: Toolchain) -> dict[str, Path]:

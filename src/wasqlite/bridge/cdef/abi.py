@@ -5,10 +5,11 @@ https://github.com/WebAssembly/tool-conventions/blob/main/BasicCABI.md
 
 from __future__ import annotations
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.numbers import Number
 from wasqlite.bridge.cdef.pointertype import PointerType
 from wasqlite.bridge.cdef.records import RecordType
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import DeclarationError
 
 Scalar = Number | PointerType

@@ -7,7 +7,6 @@ from struct import Struct
 
 from wasqlite.bridge.cdef.abi import is_empty, scalar
 from wasqlite.bridge.cdef.buffers import Borrowed
-from wasqlite.bridge.cdef.initialize import array_length
 from wasqlite.bridge.cdef.numbers import Boolean, Character, Number, Scalar
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
@@ -105,7 +104,8 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
     """The address of a copy of what is not a Pointer; it lives as long as the call."""
     target = ctype.target
     if isinstance(value, Borrowed) and not isinstance(target, FunctionType):
-        address = typed.scratch.place(value.given())
+        given = value.given()
+        address = typed.scratch.place_zeros(len(value.view)) if given is None else typed.scratch.place(given)
         backs.append((value, address))
         return address
     bytewise = isinstance(target, Void) or (isinstance(target, Number) and target.size == 1)
@@ -120,7 +120,7 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
             value = value.encode()
             if b"\0" in value:
                 raise ArgumentTypeError("embedded null character: C would take it for the end of the text")
-        return typed.scratch.place(value + b"\0")
+        return typed.scratch.place_text(value)
     if isinstance(value, _BUFFERS) and bytewise:
         if not ctype.const:
             raise ArgumentTypeError(
@@ -130,8 +130,8 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
     if isinstance(target, FunctionType):
         return ctype.address(typed.instance, value)
     if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, Void)):
-        array = array_of(target, array_length(array_of(target, None), value))
-        copy = typed.temporary(array.decayed, array.extent())
+        array = array_of(target, None)
+        copy = typed.temporary(array.decayed, len(value) * target.extent())
         array.store(copy, copy._address, value)
         return copy._address
     if ctype.const and isinstance(value, Mapping) and isinstance(target, RecordType):

@@ -24,9 +24,9 @@ class Borrowed:
         self.view = view.cast("B")
         self._copied_in = copied_in
 
-    def given(self) -> bytes | memoryview:
-        """What C finds: the content, or zeros."""
-        return self.view if self._copied_in else bytes(len(self.view))
+    def given(self) -> memoryview | None:
+        """What C finds: the content, or None for as many zeros."""
+        return self.view if self._copied_in else None
 
     def take(self, memory: Memory, address: int) -> None:
         """Copy C's result back."""

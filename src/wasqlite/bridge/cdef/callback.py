@@ -50,7 +50,7 @@ class Callback(Pointer):
         """Give the slot back. If C code calls it all the same, the call ends in ``CallbackClosed``."""
         if self._owner.alive:
             self._owner.alive = False
-            self._typed.table.give_back(self._slot)
+            self._typed.table.give_back(self._slot, self._type.target.spell())
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -93,15 +93,14 @@ def _signed(number: int) -> int:
 
 _TEMPLATE = """
 def serve({parameters}):
-    {before}
     _value = _function({arguments})
     {after}
 """
 
 
 @cache
-def _code(parameters: str, before: str, arguments: str, after: str) -> CodeType:
-    source = _TEMPLATE.format(parameters=parameters, before=before or "pass", arguments=arguments, after=after)
+def _code(parameters: str, arguments: str, after: str) -> CodeType:
+    source = _TEMPLATE.format(parameters=parameters, arguments=arguments, after=after)
     return compile(source, "<wasqlite callback>", "exec")
 
 
@@ -118,7 +117,7 @@ def _serving(typed: Typed, ctype: FunctionType, function: Callable[..., Any]) ->
             parameters.append(name)
         arguments.append(_incoming(typed, param, name, namespace))
     after = _outgoing(typed, ctype.result, namespace)
-    exec(_code(", ".join(parameters), "", ", ".join(arguments), after), namespace)
+    exec(_code(", ".join(parameters), ", ".join(arguments), after), namespace)
     serve: Callable[..., Any] = namespace.pop("serve")
     return serve
 

@@ -22,13 +22,14 @@ from wasqlite.bridge.cdef.numbers import MISFITS, Boolean, Character, Number
 from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.records import RecordType
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
-from wasqlite.bridge.errors import LinkError
+from wasqlite.bridge.errors import LinkError, Trap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from wasqlite.bridge.cdef.typed import Typed
+    from wasqlite.bridge.instance import Instance
 
 _VIEWS: dict[str, Any] = {
     "b": ctypes.c_int8, "B": ctypes.c_uint8, "h": ctypes.c_int16, "H": ctypes.c_uint16, "i": ctypes.c_int32,
@@ -56,8 +57,9 @@ def call({parameters}):
             try:
                 if _depth:
                     _pointer = _nest()
-                    _aside = _parked[:]
-                    _parked.clear()
+                    if _parked:
+                        _aside = _parked[:]
+                        _parked.clear()
                 else:
                     {limit}
                 _state.depth = _depth + 1
@@ -237,7 +239,7 @@ def bind(
         "_lock": instance.lock,
         "_parked": instance.parked,
         "_refuse": instance.refuse,
-        "_failed": instance.failed,
+        "_failed": partial(_failed, instance, name),
         "_interrupted": instance.interrupted,
         "_nest": instance.nest,
         "_dropped": typed.dropped,
@@ -270,6 +272,16 @@ def bind(
     call._guest = typed, extern, ctype  # type: ignore[attr-defined]
     call.__doc__ = ctype.spell(name)
     return call
+
+
+def _failed(
+    instance: Instance, name: str, error: int | None, traps: ctypes.Array[ctypes.c_void_p], pointer: int | None
+) -> None:
+    try:
+        instance.failed(error, traps, pointer)
+    except Trap as trap:
+        trap.args = (f"{name}() stopped: {trap}",)
+        raise
 
 
 def _copy_back(typed: Typed, backs: list[Back]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.pointertype import array_of, pointer_to
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import DeclarationError
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\s*(\.\.\.|[A-Za-z_$][\w$]*|\d\w*|[*()\[\],])")
 _IGNORED = {"volatile", "restrict", "__restrict", "__restrict__", "__volatile__", "extern", "static", "register"}
+_QUALIFIERS = {"const", "_Nonnull", "_Nullable", *_IGNORED}
 _TAGS = {"struct", "union", "enum"}
 WORDS = {"void", "char", "short", "int", "long", "signed", "unsigned", "float", "double", "_Bool", "bool", "__int128"}
 
@@ -87,8 +89,8 @@ class Reader:
         while self.peek() == "*":
             self.take()
             base, const = pointer_to(base, const), False
-            while self.peek() in ("const", "_Nonnull", "_Nullable") or self.peek() in _IGNORED:
-                const = const or self.take() == "const"
+            while self.peek() in _QUALIFIERS:
+                const |= self.take() == "const"
         if self.peek() == "(" and self.peek(1) in ("*", "(", "["):
             self.take()
             begin = self.at
@@ -159,6 +161,8 @@ class Reader:
 def normal(words: list[str], fail: Callable[[], NoReturn]) -> str:
     """The usual spelling of a built-in type whose words may come in any order."""
     rest = sorted(words)
+    if any(words.count(word) > (2 if word == "long" else 1) for word in words):
+        fail()
     sign = "unsigned " if "unsigned" in rest else ""
     signed = "signed" in rest
     rest = [word for word in rest if word not in ("signed", "unsigned")]

@@ -13,12 +13,28 @@ if TYPE_CHECKING:
 
     from wasqlite.bridge.instance import Instance
 
+_LARGE = 4096
+"""From here on a copy in Python costs more than to write twice."""
 SCRATCH = 8192
 """Bytes of the block that arguments of calls are put into; what is larger is allocated and freed."""
 
 
 REFUSED = (ReentryError, UnusableInstance)
 """What a call raises that has not entered the guest."""
+
+
+_ZEROS = bytes(1 << 16)
+
+
+def clear(span: memoryview) -> None:
+    """Zero a part of guest memory, without as many zeros in Python's."""
+    size = len(span)
+    if size <= len(_ZEROS):
+        span[:] = _ZEROS[:size]
+        return
+    for at in range(0, size, len(_ZEROS)):
+        end = min(at + len(_ZEROS), size)
+        span[at:end] = _ZEROS[: end - at]
 
 
 class Allocation(Owner):
@@ -76,7 +92,7 @@ class Heap:
         address = self.malloc(size or 1)
         if address == 0:
             raise MemoryError(f"the guest has no {size} bytes left")
-        self.instance.memory.span(address, size)[:] = bytes(size)
+        clear(self.instance.memory.span(address, size))
         return address
 
     def allocate(self, size: int) -> Allocation:
@@ -159,6 +175,23 @@ class Scratch:
         size = len(data)
         address = self.reserve(size)
         self._instance.memory.span(address, size)[:] = data
+        return address
+
+    def place_zeros(self, size: int) -> int:
+        """The address of so many zeros."""
+        address = self.reserve(size)
+        clear(self._instance.memory.span(address, size))
+        return address
+
+    def place_text(self, data: bytes) -> int:
+        """The address of a copy of ``data`` with a NUL behind it."""
+        size = len(data)
+        if size < _LARGE:
+            return self.place(data + b"\0")
+        address = self.reserve(size + 1)
+        span = self._instance.memory.span(address, size + 1)
+        span[:size] = data
+        span[size] = 0
         return address
 
     def release(self, large: int) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.declarator import WORDS, Reader
 from wasqlite.bridge.cdef.numbers import Boolean, Character, EnumType, Number
 from wasqlite.bridge.cdef.records import Field, RecordType
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Opaque, Void
+from wasqlite.bridge.cdef.types import CType, FunctionType, Opaque, Void
 from wasqlite.bridge.errors import DeclarationError, LoadError, UndeclaredName
 
 TYPE_CHECKING = False
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = 1
+
+MOST_NAMES = 10_000
+"""How many names of types are kept as they were given."""
 
 # wasm32, which is ILP32 with 8-byte alignment of 8-byte types; 16-byte types have no Python value.
 _NUMBERS = {
@@ -59,6 +63,8 @@ class Layout:
         """The type of that C spelling."""
         found = self._parsed.get(name)
         if found is None:
+            if len(self._parsed) > MOST_NAMES:
+                self._parsed.clear()
             found = self._parsed[name] = Reader(name, self._name).whole()[0]
         return found
 
@@ -88,12 +94,13 @@ class Layout:
         if name in self._records:
             record = self._records[name]
             return RecordType(
-                self._shown.get(name, name),
+                name,
                 kind,
                 record["size"],
                 record["align"] or 1,
                 lambda: self._fields(record, 0),
                 lambda: [self._known(field["type"]) for field in record["fields"] if self._is_member(field)],
+                self._shown.get(name, name),
             )
         if kind in ("struct", "union") and " " in name:
             return RecordType(name, kind, None, 1, lambda: iter(()), list)

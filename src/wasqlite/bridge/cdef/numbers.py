@@ -121,9 +121,6 @@ class Boolean(Number):
     def cast(self, value: Any) -> bool:
         return bool(value)
 
-    def limits(self) -> tuple[int, int]:
-        return 0, 1
-
 
 class Character(Number):
     """Plain ``char``: a bytes object of length 1, as in cffi. ``signed char`` and ``unsigned char`` are numbers."""
@@ -182,7 +179,7 @@ class Scalar:
         return float(self.value)
 
     def __bool__(self) -> bool:
-        return bool(int(self))
+        return self.value not in (0, b"\0")
 
     def __eq__(self, other: object) -> bool:
         return bool(self.value == (other.value if isinstance(other, Scalar) else other))

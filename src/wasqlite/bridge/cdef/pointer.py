@@ -219,14 +219,22 @@ class Pointer:
     def bytes(self, size: int | None = None) -> Bytes:
         """A copy of ``size`` bytes, by default to the end of the allocation or the array."""
         size = self._size(size)
-        return self._instance.memory.read(self._reach(self._address, size), size)
+        address = self._reach(self._address, size)
+        if size < 0:
+            raise PointerError(f"{self!r}: {size} bytes")
+        return Bytes(self._instance.memory.view[address : address + size])
 
     def string(self, max: int | None = None) -> Bytes:
         """The bytes before the first NUL, which must come within the allocation and ``max`` bytes (1 MiB)."""
-        self._reach(self._address, 1)
-        limit = min(1 << 20 if max is None else max, self._high - self._address)
+        address = self._reach(self._address, 1)
+        limit = min(1 << 20 if max is None else max, self._high - address)
+        # Most are short. A slice ends with the memory, so this asks for nothing that is not there.
+        piece = Bytes(self._instance.memory.view[address : address + min(limit, 200)])
+        size = piece.find(0)
+        if size >= 0:
+            return piece[:size]
         try:
-            return self._instance.memory.string(self._address, limit)
+            return self._instance.memory.string(address, limit)
         except MemoryAccessError:
             raise PointerError(f"{self!r}: there is no NUL within {limit} bytes") from None
 

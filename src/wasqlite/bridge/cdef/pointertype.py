@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from struct import Struct
 
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.numbers import Number
 from wasqlite.bridge.cdef.pointer import FOREIGN, TOP, Owner, Pointer
 from wasqlite.bridge.cdef.records import RecordType, make_class
-from wasqlite.bridge.cdef.types import ArrayType, CType, FunctionType, Void, expected
+from wasqlite.bridge.cdef.types import CType, FunctionType, Void, expected
 from wasqlite.bridge.errors import ArgumentTypeError, DeclarationError
 
 TYPE_CHECKING = False
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from wasqlite.bridge.cdef.records import Field
     from wasqlite.bridge.instance import Instance
+
+MOST_ARRAYS = 1000
+"""How many array types of an item are kept, as programs may make the names of such types out of lengths."""
 
 _U32 = Struct("<I")
 
@@ -43,6 +47,8 @@ class PointerType(CType):
 
     def spell(self, inner: str = "") -> str:
         inner = "*" + inner
+        if self.const and isinstance(self.target, PointerType):
+            return self.target.spell("const " + inner)
         if isinstance(self.target, (ArrayType, FunctionType)):
             inner = f"({inner})"
         return ("const " if self.const else "") + self.target.spell(inner)
@@ -93,7 +99,9 @@ class PointerType(CType):
             # Besides: an enumeration and its integer, and all kinds of char.
             return mine.kind == theirs.kind or (mine.size == theirs.size == 1)
         if isinstance(mine, PointerType) and isinstance(theirs, PointerType):
-            return mine.takes(theirs) and not isinstance(mine.target, Void)
+            return mine.takes(theirs) and isinstance(mine.target, Void) == isinstance(theirs.target, Void)
+        if isinstance(mine, ArrayType) and isinstance(theirs, ArrayType):
+            return mine.item is theirs.item and mine.length == theirs.length
         return isinstance(mine, FunctionType) and isinstance(theirs, FunctionType) and mine.fits(theirs)
 
     def make(self, instance: Instance, address: int, low: int = 0, high: int = TOP, owner: Owner = FOREIGN) -> Pointer:
@@ -113,5 +121,7 @@ def array_of(item: CType, length: int | None, const: bool = False) -> ArrayType:
     """The one type of arrays of ``length`` items."""
     found = item.arrays.get((length, const))
     if found is None:
+        if len(item.arrays) > MOST_ARRAYS:
+            item.arrays.clear()
         found = item.arrays[length, const] = ArrayType(item, length, pointer_to(item, const))
     return found

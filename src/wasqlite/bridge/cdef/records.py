@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from wasqlite.bridge.cdef.numbers import Boolean, Number
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.types import CType, expected, join
-from wasqlite.bridge.errors import BridgeError, DeclarationError
+from wasqlite.bridge.errors import ArgumentRangeError, BridgeError, DeclarationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Field:
 class RecordType(CType):
     """A struct or union. Its fields are looked up when first needed, since records may point at each other."""
 
-    __slots__ = ("_fields", "_resolve", "kind", "members", "name")
+    __slots__ = ("_fields", "_resolve", "kind", "members", "name", "shown")
 
     def __init__(
         self,
@@ -82,9 +82,12 @@ class RecordType(CType):
         align: int,
         resolve: Callable[[], Iterator[Field]],
         members: Callable[[], list[CType]],
+        shown: str | None = None,
     ) -> None:
         super().__init__(size, align)
         self.name = name
+        self.shown = shown or name
+        """Its typedef's name, if it has none of its own."""
         self.kind = kind
         self._resolve = resolve
         self.members = members
@@ -92,7 +95,7 @@ class RecordType(CType):
         self._fields: dict[str, Field] | None = None
 
     def spell(self, inner: str = "") -> str:
-        return join(self.name, inner)
+        return join(self.shown, inner)
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -106,33 +109,54 @@ class RecordType(CType):
         found = self.fields.get(name)
         if found is None:
             known = f"it has {', '.join(self.fields)}" if self.fields else "its fields are not declared"
-            raise DeclarationError(f"{self.name} has no field {name!r}; {known}")
+            raise DeclarationError(f"{self.shown} has no field {name!r}; {known}")
         return found
 
     def load(self, at: Pointer, address: int) -> Pointer:
         return at._at(self, address)
 
     def store(self, at: Pointer, address: int, value: Any) -> None:
-        from wasqlite.bridge.cdef.initialize import fill_record
-
-        fill_record(at._at(self, address), self, value)
+        """Write what ``value`` names of the fields; a sequence gives them in order, a union has only one."""
+        if isinstance(value, Mapping):
+            record = at._at(self, address)
+            for name, one in value.items():
+                self.field(name).store(record, one)
+        elif isinstance(value, (list, tuple)):
+            record = at._at(self, address)
+            fields = self.fields
+            if len(value) > (1 if self.kind == "union" else len(fields)):
+                raise ArgumentRangeError(f"{len(value)} values are too many for {self.shown}")
+            for field, one in zip(fields.values(), value, strict=False):
+                field.store(record, one)
+        elif isinstance(value, Pointer) and value._type.target is self:
+            at._instance.memory.write(address, value.bytes(self.extent()))
+        else:
+            raise expected(self, f"a dict, a sequence, or a Pointer to {self.shown}", value)
 
 
 def make_class(record: RecordType) -> type[Pointer]:
     """The class of the Pointers to a record: a Pointer with a property for each field, save where it has a method."""
-    body: dict[str, Any] = {"__slots__": (), "__doc__": f"A pointer to ``{record.name}``.", "__module__": __name__}
+    body: dict[str, Any] = {"__slots__": (), "__doc__": f"A pointer to ``{record.shown}``.", "__module__": __name__}
     for name, field in record.fields.items():
         if not hasattr(Pointer, name):
             body[name] = _property(field)
-    return type(record.name.rpartition(" ")[2], (Pointer,), body)
+    return type(record.shown.rpartition(" ")[2], (Pointer,), body)
 
 
 def _property(field: Field) -> property:
-    return property(field.load, field.store, None, f"``{field.ctype.spell(field.name)}``")
+    get: Callable[[Pointer], Any] = field.load
+    if type(field.ctype).load is Number.load and field.bits is None:
+        get = _number(field)
+    return property(get, field.store, None, f"``{field.ctype.spell(field.name)}``")
 
 
-def fits(record: RecordType, value: object) -> Pointer:
-    """``value``, if it is a Pointer to such a record."""
-    if not isinstance(value, Pointer) or value._type.target is not record:
-        raise expected(record, f"a dict, a sequence, or a Pointer to {record.name}", value)
-    return value
+def _number(field: Field) -> Callable[[Pointer], Any]:
+    # What field.load does, without two of its calls.
+    assert isinstance(field.ctype, Number)
+    offset, size, unpack = field.offset, field.size, field.ctype.layout.unpack_from
+
+    def get(record: Pointer) -> Any:
+        address = record._reach(record._address + offset, size)
+        return unpack(record._instance.memory.view, address)[0]
+
+    return get

@@ -41,7 +41,7 @@ class Slot(HostFunction):
 
     def __init__(self, params: str, result: str) -> None:
         # The trampoline keeps the callable that it finds here; a partial can be made to call another one.
-        super().__init__("callback", "slot", params, result, partial(_closed), reentrant=True)
+        super().__init__("callback", "slot", params, result, partial(_closed, "callback", 0), reentrant=True)
         self.index = 0
         self.served: Served | None = None
         """What it serves on behalf of Python."""
@@ -53,13 +53,13 @@ class Slot(HostFunction):
         self.on_error = error
         self.fallback[:] = self.failure()
 
-    def clear(self) -> None:
-        """Serve nothing."""
-        self.use(partial(_closed, self.index), None)
+    def clear(self, ctype: str) -> None:
+        """Serve nothing any more, where a function of that type was before."""
+        self.use(partial(_closed, ctype, self.index), None)
 
 
-def _closed(index: int = 0, *_: object) -> NoReturn:
-    raise CallbackClosed(f"C code called the callback at {index:#x} of the function table, which was closed before")
+def _closed(ctype: str, index: int, *_: object) -> NoReturn:
+    raise CallbackClosed(f"C code called the {ctype} at {index:#x} of its function table, a callback that was closed")
 
 
 class Growth(Record):
@@ -130,10 +130,16 @@ class FunctionTable:
                     return slot
         return None
 
+    def take_all(self) -> None:
+        """Make no slot that there is the next to be used: C code may remember any, of an instance that had the same."""
+        for kind, unused in self._unused.items():
+            self._closed.setdefault(kind, deque()).extend(unused)
+            unused.clear()
+
     def take_at(self, index: int) -> Slot:
-        """An unused slot, by its index."""
+        """A slot that is not in use, by its index."""
         slot = self.slots[index]
-        self._unused[slot.params, slot.result].remove(slot)
+        self._closed[slot.params, slot.result].remove(slot)
         self.used += 1
         return slot
 
@@ -145,13 +151,13 @@ class FunctionTable:
         adapter = instance.adapter(((params, result, False),) * BLOCK)
         for slot, extern in zip(slots, instance._adapted(adapter, list(slots)), strict=True):
             slot.index = self._put(extern)
-            slot.clear()
+            slot.clear("callback")
             self.slots[slot.index] = slot
         self.growth.append(Growth((params, result), ""))
         unused += reversed(slots)
 
-    def give_back(self, slot: Slot) -> None:
-        """Make a slot free."""
-        slot.clear()
+    def give_back(self, slot: Slot, ctype: str) -> None:
+        """Make the slot free that a function of this type was in."""
+        slot.clear(ctype)
         self._closed[slot.params, slot.result].append(slot)
         self.used -= 1

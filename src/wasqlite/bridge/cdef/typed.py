@@ -7,17 +7,17 @@ from collections.abc import Callable
 from functools import cached_property
 
 from wasqlite.bridge.cdef import calls
+from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.buffers import Borrowed
 from wasqlite.bridge.cdef.callback import Callback, register
 from wasqlite.bridge.cdef.handle import Handle, Handles
 from wasqlite.bridge.cdef.heap import Heap, Scratch
-from wasqlite.bridge.cdef.initialize import array_length
 from wasqlite.bridge.cdef.lib import Lib
 from wasqlite.bridge.cdef.numbers import Number, Scalar
 from wasqlite.bridge.cdef.pointer import TOP, Pointer
-from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
+from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.table import FunctionTable
-from wasqlite.bridge.cdef.types import ArrayType, FunctionType, expected
+from wasqlite.bridge.cdef.types import FunctionType, expected
 from wasqlite.bridge.errors import ArgumentTypeError, BridgeError, DeclarationError, PointerError
 from wasqlite.bridge.record import Record
 
@@ -49,7 +49,8 @@ class Typed:
     @cached_property
     def heap(self) -> Heap:
         """The guest's heap."""
-        return Heap(self.instance, self.dropped)
+        with self.instance.lock:
+            return self.__dict__.get("heap") or Heap(self.instance, self.dropped)
 
     def drain(self) -> None:
         """Free what was dropped."""
@@ -74,9 +75,8 @@ class Typed:
         """Allocate and initialise an object: ``"struct point *"``, ``"int *"``, ``"char[100]"``, ``"int[]"``."""
         ctype = self.layout.type(name)
         if isinstance(ctype, ArrayType):
-            length = array_length(ctype, value)
-            ctype = array_of(ctype.item, length, ctype.decayed.const)
-            pointer = self.allocate(ctype.decayed, ctype.extent(), length)
+            length = ctype.needs(value)
+            pointer = self.allocate(ctype.decayed, length * ctype.item.extent(), length)
             if value is not None and not isinstance(value, int):
                 ctype.store(pointer, pointer._address, value)
         elif isinstance(ctype, PointerType):
@@ -131,7 +131,8 @@ class Typed:
     @cached_property
     def table(self) -> FunctionTable:
         """The guest's function table."""
-        return FunctionTable(self.instance)
+        with self.instance.lock:
+            return self.__dict__.get("table") or FunctionTable(self.instance)
 
     def function_at(self, index: int, ctype: FunctionType) -> Callable[..., Any]:
         """The call of the function in a slot of the table."""

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wasqlite.bridge.cdef.arrays import ArrayType
     from wasqlite.bridge.cdef.pointer import Pointer
     from wasqlite.bridge.cdef.pointertype import PointerType
 
@@ -83,31 +84,6 @@ class Opaque(CType):
 
     def spell(self, inner: str = "") -> str:
         return join(self.name, inner)
-
-
-class ArrayType(CType):
-    """An array; ``length`` is None where C leaves it open. Its value is a Pointer that ends where the array ends."""
-
-    __slots__ = ("decayed", "item", "length")
-
-    def __init__(self, item: CType, length: int | None, decayed: PointerType) -> None:
-        super().__init__(None if length is None else length * item.extent(), item.align)
-        self.item = item
-        self.length = length
-        self.decayed = decayed
-
-    def spell(self, inner: str = "") -> str:
-        return self.item.spell(f"{inner}[{'' if self.length is None else self.length}]")
-
-    def load(self, at: Pointer, address: int) -> Pointer:
-        # A flexible array member goes on as far as what it stands in.
-        low, high = (at._low, at._high) if self.size is None else (address, address + self.size)
-        return self.decayed.factory(at._instance, self.decayed, address, low, high, at._owner, self.length)
-
-    def store(self, at: Pointer, address: int, value: Any) -> None:
-        from wasqlite.bridge.cdef.initialize import fill_array
-
-        fill_array(self.load(at, address), self, value)
 
 
 class FunctionType(CType):

@@ -44,7 +44,6 @@ class Entry:
         "host",
         "inheriting",
         "links",
-        "listing",
         "name",
         "path",
         "plain",
@@ -78,7 +77,6 @@ class Entry:
         self.writable = writable  # these three as in Preopen
         self.links = links
         self.plain = plain
-        self.listing: list[bytes] = []  # of a directory: what fd_readdir answers with, entry by entry
 
 
 class Hosts(dict[int, int]):

@@ -25,18 +25,26 @@ from wasqlite.bridge.wasi.layout import (
 from wasqlite.bridge.wasi.open import guest_path
 from wasqlite.bridge.wasi.resolve import resolved
 
+MOST_LISTINGS = 4
+"""How many directories' entries are kept between two calls: a guest may have a thousand open, all of them large."""
+
 
 def functions(memory: Memory, table: Descriptors) -> list[HostFunction]:
     """The imports."""
+    listings: dict[Entry, list[bytes]] = {}
 
     def fd_readdir(fd: int, buffer: int, size: int, cookie: int, out: int) -> None:
         directory = table.directory(fd)
         target = memory.span(buffer, size)
         memory.span(out, 4)
-        if cookie == 0 or not directory.listing:
-            directory.listing = _listing(directory)
+        listing = listings.pop(directory, None)
+        if cookie == 0 or listing is None:
+            listing = _listing(directory)
+        listings[directory] = listing
+        if len(listings) > MOST_LISTINGS:
+            del listings[next(iter(listings))]  # used for longest; made anew if the guest goes on with it
         used = 0
-        for entry in directory.listing[cookie & 0xFFFF_FFFF_FFFF_FFFF :]:
+        for entry in listing[cookie & 0xFFFF_FFFF_FFFF_FFFF :]:
             piece = entry[: size - used]  # the last one may be cut off: the guest asks for it again
             target[used : used + len(piece)] = piece
             used += len(piece)

@@ -1,9 +1,10 @@
-/* What clang's setjmp and longjmp call (-mllvm -wasm-enable-sjlj): zig's wasi-libc comes without it.
+/* What clang's setjmp and longjmp call (-mllvm -wasm-enable-sjlj): many a wasi-libc comes without it.
  *
  * The compiler turns longjmp into a thrown exception with the tag __c_longjmp, whose value is a pointer to two words: the
  * jmp_buf and the number. A function that calls setjmp catches it, asks __wasm_setjmp_test whether one of its own calls is
  * meant, and throws it on if not. */
 
+#include <setjmp.h>
 #include <stdint.h>
 
 struct jump {
@@ -15,8 +16,7 @@ struct jump {
   } thrown;
 };
 
-/* wasi-libc's jmp_buf begins with eight words. */
-_Static_assert(sizeof(struct jump) <= 8 * sizeof(long), "a jmp_buf has no room for a jump");
+_Static_assert(sizeof(struct jump) <= sizeof(jmp_buf), "a jmp_buf has no room for a jump");
 
 void __wasm_setjmp(struct jump *env, uint32_t label, void *invocation);
 uint32_t __wasm_setjmp_test(struct jump *env, void *invocation);

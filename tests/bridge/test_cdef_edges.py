@@ -1,0 +1,219 @@
+"""The rarer uses of typed objects: what they give, and what they refuse with which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from wasqlite.bridge import (
+    ArgumentRangeError,
+    ArgumentTypeError,
+    BridgeError,
+    DeclarationError,
+    Library,
+    LinkError,
+    LoadError,
+    PointerError,
+)
+
+SOURCE = r"""
+#include <stdbool.h>
+#include <stdlib.h>
+struct flags { bool on; bool many[3]; int numbers[3]; const char *names[2]; };
+struct mixed { int i; long double wide; };
+union both { struct flags flags; int first; };
+void *sum_of(void *to, const void *from) { *(int *)to += *(const int *)from; return to; }
+const char **pass_texts(const char **texts) { return texts; }
+void **pass_any(void **any) { return any; }
+int (*pass_row(int (*row)[3]))[3] { return row; }
+int call_it(int (*f)(char *, const char *), char *a) { return f(a, a); }
+int visit(void *(*f)(void)) { return f() != 0; }
+struct mixed mix(struct mixed m) { return m; }
+"""
+
+
+@pytest.fixture(scope="module")
+def library(build_library):
+    return build_library(SOURCE, name="edges")
+
+
+@pytest.fixture
+def guest(library):
+    with library.open() as instance:
+        yield instance
+
+
+def test_bools_in_memory(guest):
+    flags = guest.new("struct flags *", {"on": True, "many": [True, 0, 1]})
+    assert (flags.on, list(flags.many), flags.many[0:2]) == (True, [True, False, True], [True, False])
+    guest.cast("unsigned char *", flags)[0] = 200
+    assert flags.on is True
+    flags.on = False
+    assert flags.on is False
+    for value, error in ((2, ArgumentRangeError), ("x", ArgumentTypeError), (None, ArgumentTypeError)):
+        with pytest.raises(error, match=r"struct flags\.on: "):
+            flags.on = value
+
+
+def test_arrays_from_other_arrays(guest):
+    numbers = guest.new("int[3]", [1, 2, 3])
+    flags = guest.new("struct flags *", {"numbers": numbers})
+    assert list(flags.numbers) == [1, 2, 3]
+    with pytest.raises(ArgumentTypeError, match=r"numbers: int\[3\] takes a sequence, or a Pointer to int"):
+        flags.numbers = guest.new("short[3]")
+    with pytest.raises(ArgumentTypeError, match="takes a sequence, not int"):
+        flags.numbers = 5
+    with pytest.raises(PointerError, match="outside"):
+        flags.numbers = guest.new("int[2]")
+    with pytest.raises(ArgumentRangeError, match=r"numbers: item 1: .* outside the range of int"):
+        flags.numbers = [1, 2**31]
+
+
+def test_arrays_of_text(guest):
+    texts = [guest.new("char[]", text) for text in (b"a", b"b")]
+    flags = guest.new("struct flags *", {"names": texts})
+    assert [name.string() for name in flags.names] == [b"a", b"b"]
+    assert flags.names[:] == texts
+    with pytest.raises(ArgumentTypeError, match="takes a Pointer or None, not bytes"):
+        flags.names[0] = b"text"  # nobody would own it
+
+
+def test_unions_of_structs(guest):
+    both = guest.new("union both *", {"flags": {"on": True}})
+    assert both.first == 1
+    assert both.flags.on is True
+    other = guest.new("union both *", both)
+    assert other.first == 1
+
+
+def test_slices(guest):
+    array = guest.new("int[4]", [1, 2, 3, 4])
+    assert (array[:2], array[2:], array[:], array[1:1]) == ([1, 2], [3, 4], [1, 2, 3, 4], [])
+    with pytest.raises(ArgumentTypeError, match="3 values for 2 items"):
+        array[0:2] = [1, 2, 3]
+    for bad in (slice(0, 4, 2), slice(3, 1)):
+        with pytest.raises(PointerError, match="a slice needs an end"):
+            array[bad]
+    with pytest.raises(PointerError, match="a slice needs an end"):
+        guest.cast("int *", array)[1:]
+    with pytest.raises(PointerError, match="outside"):
+        array[2:5]
+    assert guest.cast("int *", array)[0:2] == [1, 2]
+
+
+def test_pointers_to_pointers(guest):
+    texts = guest.new("char *[2]")
+    assert guest.lib.pass_texts(texts) == texts
+    with pytest.raises(ArgumentTypeError, match=r"void \*\* does not take a char \*\*"):
+        guest.lib.pass_any(texts)
+    with pytest.raises(ArgumentTypeError, match=r"const char \*\* does not take a void \*\*"):
+        guest.lib.pass_texts(guest.new("void **"))
+    assert guest.lib.pass_any(guest.cast("void **", texts)) == texts
+
+
+def test_pointers_to_arrays(guest):
+    table = guest.new("int[2][3]", [[1, 2, 3], [4, 5, 6]])
+    row = guest.lib.pass_row(table)
+    assert list(row[1]) == [4, 5, 6]
+    assert (row + 1)[0][2] == 6
+    with pytest.raises(ArgumentTypeError):
+        guest.lib.pass_row(guest.new("int[2][4]"))
+
+
+def test_void_pointers_count_bytes(guest):
+    block = guest.new("char[8]", b"abcdefg")
+    anything = guest.cast("void *", block)
+    assert (anything + 3).bytes(2) == b"de"
+    assert guest.lib.sum_of(guest.new("int *", 5), guest.new("int *", 6)) is not None
+
+
+def test_distances(guest):
+    array = guest.new("int[4]")
+    assert (array + 3) - (array + 1) == 2
+    with pytest.raises(PointerError, match="not a multiple of 4 bytes apart"):
+        (guest.cast("int *", guest.cast("char *", array) + 2)) - array
+
+
+def test_functions_that_differ_in_const_fit(guest):
+    with guest.callback("int (const char *, char *)", lambda a, b: 5) as callback:
+        assert guest.lib.call_it(callback, guest.new("char[2]")) == 5
+    other = guest.callback("int (int *, char *)", lambda a, b: 5)
+    with pytest.raises(ArgumentTypeError, match=r"does not take a int \(\*\)\(int \*, char \*\)"):
+        guest.lib.call_it(other, None)
+
+
+def test_results_that_are_pointers_are_checked(guest, library):
+    with library.open() as other:
+        foreign = other.new("int *")
+        for result, error in (("x", ArgumentTypeError), (foreign, PointerError)):
+            with library.open() as fresh, pytest.raises(error, match="a callback's result: "):
+                fresh.lib.visit(fresh.callback("void *(void)", lambda result=result: result))
+    number = guest.new("int *")
+    with guest.callback("void *(void)", lambda: 1 / 0, error=number) as callback:
+        with pytest.raises(ZeroDivisionError):
+            guest.lib.visit(callback)
+        assert guest.dead is None
+
+
+def test_scalars(guest):
+    half, five, letter = guest.cast("double", 0.5), guest.cast("int", 5), guest.cast("char", b"x")
+    assert (float(half), int(five), int(letter), bool(five), bool(half), bool(guest.cast("char", 0))) == (
+        0.5, 5, 120, True, True, False,
+    )  # fmt: skip
+    assert five == 5
+    assert five == guest.cast("short", 5)
+    assert len({five, 5}) == 1
+    assert repr(five) == "<int 5>"
+    assert range(10)[five] == 5
+
+
+def test_handles_of_others(guest, library):
+    with library.open() as other:
+        handle = other.handle("x")
+        with pytest.raises(PointerError, match="another instance"):
+            guest.from_handle(handle)
+        with pytest.raises(PointerError, match="belongs to another instance"):
+            guest.cast("int *", handle)
+        for use in (guest.string, guest.buffer):
+            with pytest.raises(PointerError, match="belongs to another instance"):
+                use(handle)
+    with pytest.raises(PointerError, match="a handle is a Pointer, not int"):
+        guest.from_handle(5)
+    with pytest.raises(BridgeError, match="takes a Pointer, not bytes"):
+        guest.string(b"x")
+
+
+def test_structs_with_what_cannot_be_passed(guest):
+    with pytest.raises(DeclarationError, match="cannot be read"):
+        guest.lib.mix({"i": 1}).wide  # noqa: B018
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])
+def test_new_memory_is_zeroed(guest, size):
+    dirty = guest.new("char[]", size)
+    dirty.write(b"\xff" * size)
+    dirty.free()
+    assert guest.new("char[]", size).bytes() == bytes(size)
+
+
+def test_modules_without_what_types_need():
+    types = {
+        "format": 1,
+        "functions": {"f": {"type": "int"}},
+        "variables": {"v": {"type": "int"}},
+    }
+    with Library.from_wat('(module (memory (export "memory") 1) (func (export "f")))', types=types).open() as guest:
+        with pytest.raises(BridgeError, match="does not export malloc"):
+            guest.new("int *")
+        with pytest.raises(LinkError, match="does not export its function table"):
+            guest.callback("void (void)", print)
+        with pytest.raises(LinkError, match="declares the variable v, but does not export it"):
+            guest.lib.v  # noqa: B018
+        with pytest.raises(LoadError, match="the function f is a int"):
+            guest.lib.f  # noqa: B018
+
+
+def test_types_show_what_they_are(library):
+    assert repr(library.layout.type("const char *[3]")) == "<C type const char *[3]>"
+    for path in ((0,), ("on", "x")):
+        with pytest.raises(DeclarationError, match=r"is not an array|is not a struct"):
+            library.offsetof("struct flags", *path)
