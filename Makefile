@@ -110,6 +110,10 @@ bench-bridge: setup .venv/bench  ## a call into C and back: the bridge beside ct
 bench-forks: setup  ## forking a database in memory: snapshots beside serialize and deserialize
 	@$(BIN)/python bench/snapshots.py
 
+expat: setup  ## examples/expat: CPython's own test_pyexpat on it, on every Python found here, and its speed
+	$(BIN)/python examples/expat/conformance/run.py
+	$(BIN)/python examples/expat/bench.py
+
 stubtest: setup  ## names, signatures and types, beside what typeshed says of sqlite3
 	$(BIN)/python tests/stubs/run.py
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import wasqlite
+from wasqlite.bridge.builder import build, parse_configuration
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -16,19 +17,30 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def test_the_python_examples_run(tmp_path: Path) -> None:
-    examples = blocks("python")
-    assert examples
-    for example in examples:
-        for _ in range(2):  # the second time on the files that the first one left
-            result = subprocess.run(
-                [sys.executable, "-W", "error", "-c", example + "\ncon.close()"],
-                cwd=tmp_path,
-                capture_output=True,
-                text=True,
-            )
-            assert result.returncode == 0, result.stderr
-            assert "Ada 36" in result.stdout
+def run(example: str, folder: Path) -> str:
+    command = [sys.executable, "-W", "error", "-c", example]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_example_of_the_driver(tmp_path: Path) -> None:
+    example, _ = blocks("python")
+    for _ in range(2):  # the second time on the file that the first one left
+        assert "Ada 36" in run(example + "\ncon.close()", tmp_path)
+
+
+def test_the_example_of_the_bridge(tmp_path: Path) -> None:
+    # The C library is the one of docs/bridge.md.
+    _, example = blocks("python")
+    page = (README.parent / "docs" / "bridge.md").read_text(encoding="utf-8")
+    sources = dict(re.findall(r"^`c/([\w./]+)`\n\n```\w+\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    (tmp_path / "c").mkdir()
+    for name, text in sources.items():
+        (tmp_path / "c" / name).write_text(text, encoding="utf-8")
+    configuration = {"name": "tally", "output": ".", "sources": ["c/tally.c"], "headers": ["c/tally.h"]}
+    build(parse_configuration(tmp_path, configuration))
+    assert run(example, tmp_path) == "4 4.0\n"
 
 
 def test_the_version_is_the_one_that_is_named() -> None:

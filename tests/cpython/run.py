@@ -15,6 +15,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -23,14 +24,33 @@ from interpreters import ROOT, others, prepare
 HERE = Path(__file__).resolve().parent
 SECONDS = 900
 """For all tests of one interpreter, which take a tenth of that: it only ends what hangs."""
-PROBE = "from importlib.util import find_spec as f; print(bool(f('test') and f('test.test_sqlite3')))"
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
-def expectations(version: str) -> dict[str, str]:
+class Suite(NamedTuple):
+    """Tests of CPython, and what they are run on."""
+
+    package: str
+    folder: Path
+    """Where ``expected.toml``, ``worker.py`` and ``swap`` are."""
+    swap: str = "swap"
+    """The module that puts ours in the place of the stdlib's."""
+    paths: tuple[Path, ...] = ()
+    """What the tests find modules in, besides the sources of wasqlite."""
+
+    @property
+    def probe(self) -> str:
+        """Code that prints whether the interpreter has the tests."""
+        return f"from importlib.util import find_spec as f; print(bool(f('test') and f('{self.package}')))"
+
+
+SQLITE = Suite("test.test_sqlite3", HERE)
+
+
+def expectations(version: str, suite: Suite = SQLITE) -> dict[str, str]:
     """Which tests fail with this version of Python, each with the reason."""
     found: dict[str, str] = {}
-    for group in tomllib.loads((HERE / "expected.toml").read_text()).get("group", []):
+    for group in tomllib.loads((suite.folder / "expected.toml").read_text()).get("group", []):
         for test in group["tests"] if version in group["python"] else []:
             if test in found:
                 sys.exit(f"expected.toml lists {test} twice for Python {version}")
@@ -43,11 +63,12 @@ def ask(python: Path, code: str) -> str:
     return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def environment(python: Path, folder: Path) -> Path:
+def environment(python: Path, folder: Path, suite: Suite = SQLITE) -> Path:
     """A fresh virtual environment that has what ``python`` has, this checkout, and the swap: its interpreter."""
     subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     inside = folder / "bin" / "python"
-    lines = [str(ROOT / "src"), ask(python, SITE), str(HERE), "import swap"]
+    paths = [str(path) for path in (ROOT / "src", *suite.paths)]
+    lines = [*paths, ask(python, SITE), str(HERE), str(suite.folder), f"import {suite.swap}"]
     # Not PYTHONPATH: the tests start interpreters that ignore it.
     Path(ask(inside, SITE), "swap.pth").write_text("\n".join(lines) + "\n")
     return inside
@@ -72,9 +93,9 @@ class Outcome:
         return {test for test, found in self.of.items() if found == kind}
 
 
-def judge(version: str, outcome: Outcome, partly: bool) -> bool:
+def judge(version: str, outcome: Outcome, partly: bool, suite: Suite = SQLITE) -> bool:
     """Compare with what is expected and print the counts: whether all is well. ``partly``: not all tests were run."""
-    expected = expectations(version)
+    expected = expectations(version, suite)
     if partly:
         expected = {test: reason for test, reason in expected.items() if test in outcome.of}
     failed, skipped, passed = (outcome.names(kind) for kind in ("failure", "skip", "success"))
@@ -94,16 +115,16 @@ def judge(version: str, outcome: Outcome, partly: bool) -> bool:
     return failed == expected.keys()
 
 
-def conforms(version: str, python: Path, names: Sequence[str]) -> bool:
+def conforms(version: str, python: Path, names: Sequence[str], suite: Suite = SQLITE) -> bool:
     """Run the tests with one interpreter."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
-        inside = environment(python, Path(folder, "environment"))
+        inside = environment(python, Path(folder, "environment"), suite)
         events, work = Path(folder, "events"), Path(folder, "work")
         work.mkdir()
         events.touch()
         with Path(folder, "output").open("w+") as output:
             child = subprocess.Popen(
-                [inside, HERE / "worker.py", events, *names], cwd=work, stdout=output, stderr=subprocess.STDOUT
+                [inside, suite.folder / "worker.py", events, *names], cwd=work, stdout=output, stderr=subprocess.STDOUT
             )
             try:
                 ended = f"ended with status {status}" if (status := child.wait(SECONDS)) else ""
@@ -118,13 +139,13 @@ def conforms(version: str, python: Path, names: Sequence[str]) -> bool:
         at = f" in {outcome.running}" if outcome.running else ""
         print(f"{printed}\nPython {version}: the tests' process {ended}{at}")
         return False
-    return judge(version, outcome, bool(names))
+    return judge(version, outcome, bool(names), suite)
 
 
-def main() -> int:
+def main(suite: Suite = SQLITE) -> int:
     """Run everywhere; 1 if anything was unexpected anywhere."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    parser = argparse.ArgumentParser(description="CPython's sqlite3 tests on wasqlite")
+    parser = argparse.ArgumentParser(description=f"CPython's {suite.package} on modules of ours")
     parser.add_argument("--python", metavar="X.Y", action="append", help="only this version; may be repeated")
     parser.add_argument("names", nargs="*", help="only these, as in expected.toml: a module, a class or a test")
     given = parser.parse_args()
@@ -134,11 +155,11 @@ def main() -> int:
         version = ".".join(map(str, number))
         if given.python and version not in given.python:
             continue
-        if ask(python, PROBE) == "True":
+        if ask(python, suite.probe) == "True":
             inside = python if number == here else prepare(python, ROOT / f".venv-{version}")
-            well = conforms(version, inside, given.names) and well
+            well = conforms(version, inside, given.names, suite) and well
         else:
-            print(f"Python {version}: not run, {python} was installed without the package test.test_sqlite3")
+            print(f"Python {version}: not run, {python} was installed without {suite.package}")
             well = well and number != here
     return not well
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (tmp_path / "expected.toml").write_text(EXPECTED)
-    monkeypatch.setattr(module, "HERE", tmp_path)
+    suite = module.SQLITE._replace(folder=tmp_path)
+    monkeypatch.setattr(module, "judge", partial(module.judge, suite=suite))
     return module
 
 

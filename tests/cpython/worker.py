@@ -1,5 +1,7 @@
 """Runs CPython's own tests in this process and writes what became of each: ``worker.py EVENTS [name ...]``.
 
+examples/expat runs those of another module in the same way.
+
 Every line of the file EVENTS is JSON: the test, what happened to it, the traceback. "start" comes first, so that the
 file names the test that a crash or a hang was in.
 """
@@ -11,6 +13,7 @@ import json
 import subprocess
 import sys
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,20 +21,21 @@ PACKAGE = "test.test_sqlite3"
 CHILD = "import sqlite3; print(sqlite3.connect(':memory:').execute('select sqlite_source_id()').fetchone()[0])"
 
 
-def name_of(test: Any) -> str:
+def name_of(test: Any, package: str) -> str:
     """The test's name within the package; the module's alone where it could not be imported."""
-    return str(test.id()).removeprefix("unittest.loader._FailedTest.").removeprefix(PACKAGE + ".")
+    return str(test.id()).removeprefix("unittest.loader._FailedTest.").removeprefix(package + ".")
 
 
 class Events(unittest.TestResult):
     """Writes an event for everything that unittest reports."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, package: str) -> None:
         super().__init__()
         self._file = file
+        self._package = package
 
     def put(self, test: Any, event: str, detail: str = "") -> None:
-        self._file.write(json.dumps({"test": name_of(test), "event": event, "detail": detail}) + "\n")
+        self._file.write(json.dumps({"test": name_of(test, self._package), "event": event, "detail": detail}) + "\n")
         self._file.flush()
 
     def startTest(self, test: Any) -> None:
@@ -86,15 +90,15 @@ def prove_the_swap() -> None:
     assert result.stdout.strip() == ours, f"a child process has SQLite {result.stdout}"
 
 
-def main() -> None:
+def main(package: str, prove: Callable[[], None]) -> None:
     """Load, look at what was loaded, run."""
     faulthandler.enable()
-    names = [f"{PACKAGE}.{name}" for name in sys.argv[2:]] or [PACKAGE]
+    names = [f"{package}.{name}" for name in sys.argv[2:]] or [package]
     tests = unittest.TestLoader().loadTestsFromNames(names)
-    prove_the_swap()
+    prove()
     with Path(sys.argv[1]).open("w") as file:
-        tests.run(Events(file))
+        tests.run(Events(file, package))
 
 
 if __name__ == "__main__":
-    main()
+    main(PACKAGE, prove_the_swap)

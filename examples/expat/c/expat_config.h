@@ -1,0 +1,1 @@
+/* Everything that Expat asks for is in pyproject.toml. */
