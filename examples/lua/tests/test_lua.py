@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,14 @@ def test_functions_that_python_drops_are_collected(lua: Any) -> None:
     gc.collect()
     lua.run("collectgarbage()")
     assert lua.run("return collectgarbage('count')") < 2000
+
+
+def test_threads_take_turns(lua: Any) -> None:
+    lua["double"] = lambda n: 2 * n
+    step = lua.run("return function(n) local t = {} for i = 1, n do t[i] = double(i) end return t end")
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(step, [50] * 40))
+    assert results == [[2 * i for i in range(1, 51)]] * 40
 
 
 # -- errors --------------------------------------------------------------------------------------------------------
