@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from wasqlite import bridge
+from wasqlite.bridge.builder.toolchain import ZIG_REQUIREMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "bridge.md").read_text(encoding="utf-8")
@@ -34,6 +35,10 @@ def test_the_policy_is_described_whole() -> None:
     table = REFERENCE[REFERENCE.index("| `Policy(...)`") :].partition("\n\n")[0]
     described = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert described == set(bridge.Policy.__dataclass_fields__)
+
+
+def test_the_compiler_is_the_pinned_one() -> None:
+    assert f" {ZIG_REQUIREMENT}\n" in COMMANDS[0]
 
 
 def prepare(environment: Path, wheel: Path) -> None:
