@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test stress crash mptest faults crossings bench bench-quick bench-files bench-bridge bench-forks
-.PHONY: evil storm leaks batches conformance sqlalchemy stubtest check constants wheel clean
+.PHONY: lua evil storm leaks batches conformance sqlalchemy stubtest check constants wheel clean
 
 help:  ## show the targets
 	@$(PYTHON) -c 'import re; print(*("make %-12s %s" % m for m in re.findall(r"^([a-z-]+):.*## (.*)", open("Makefile").read(), re.M)), sep="\n")'
@@ -62,6 +62,10 @@ sqlalchemy: setup .venv/sqlalchemy  ## SQLAlchemy's tests of a dialect: the stdl
 # About 100,000 faults; "make test" has every 40th of them.
 faults: setup  ## every file operation of a set of workloads fails once, in every way (20 minutes)
 	$(BIN)/python tests/faults/sweep.py
+
+lua: setup  ## Lua 5.4 in a sandbox: the demo and the tests of examples/lua
+	@$(BIN)/python examples/lua/demo.py
+	$(BIN)/python -m pytest -q examples/lua/tests
 
 evil: setup  ## the corpus of evil modules, each in a process of its own, on every Python found here
 	$(BIN)/python tests/evil/run.py

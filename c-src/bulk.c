@@ -154,7 +154,8 @@ static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
   entry->stmt = stmt;
   entry->next = known;
   known = entry;
-  if (width == 0 || width > COLUMNS || sqlite3_create_module_v2(db, TABLE, &module, NULL, NULL)) return entry;
+  if (width == 0 || width > COLUMNS) return entry;
+  if (!bulk_has_module(db, TABLE) && sqlite3_create_module_v2(db, TABLE, &module, NULL, NULL)) return entry;
   entry->loops = bulk_prepare(stmt, TABLE, &module);
   return entry;
 }

@@ -23,6 +23,9 @@ void bulk_forget(sqlite3_stmt *stmt);
 /* The statement again, with its rows from `table`; what is inserted when one fails stays. NULL: not possible. */
 sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_module *module);
 
+/* Whether the connection knows a virtual table of that name. */
+int bulk_has_module(sqlite3 *db, const char *table);
+
 /* Whether the connection is in a state in which nobody can tell the two ways apart. */
 int bulk_allowed(sqlite3 *db);
 

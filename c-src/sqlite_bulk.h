@@ -109,6 +109,8 @@ sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_
   return fails;
 }
 
+int bulk_has_module(sqlite3 *db, const char *table) { return sqlite3HashFind(&db->aModule, table) != NULL; }
+
 int bulk_allowed(sqlite3 *db) { return !db->autoCommit && !db->mTrace && !db->xAuth && !db->mallocFailed; }
 
 void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed) {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -369,3 +371,44 @@ def test_handles(guest):
     handles = {int(guest.handle(n)) for n in range(100)}
     assert len(handles) == 100
     assert number not in handles
+
+
+def test_callbacks_of_different_types_call_each_other(guest):
+    # They hand their arguments and results over in the same memory.
+    def real(a, b):
+        return guest.lib.apply(ints, int(a), int(b)) + 0.25
+
+    def wide(a, b):
+        return int(guest.lib.real(reals, a % 100, float(b % 100)) * 4) + 2**40
+
+    def inner(a, b):
+        return a * 100 + b
+
+    with (
+        guest.callback("binary", inner) as ints,
+        guest.callback("double (float, double)", real) as reals,
+        guest.callback("long long (long long, unsigned long long)", wide) as wides,
+    ):
+        for n in range(50):
+            expected = (((2**50 + n) % 100) * 100 + n) * 4 + 1 + 2**40
+            assert guest.lib.wide(wides, 2**50 + n, n) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of the process is found as Linux tells it")
+def test_callbacks_of_many_types_share_address_space(library):
+    def size():
+        return (
+            next(
+                int(line.split()[1])
+                for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith("VmSize")
+            )
+            << 10
+        )
+
+    with library.open() as guest:
+        guest.callback("void (void)", print)
+        before = size()
+        for count in range(1, 20):
+            guest.callback(f"int ({', '.join(['int'] * count)})", max)
+        assert size() - before < 1 << 32

@@ -133,6 +133,17 @@ def test_distances(guest):
         (guest.cast("int *", guest.cast("char *", array) + 2)) - array
 
 
+def test_order(guest, library):
+    array = guest.new("int[4]")
+    second = array + 1
+    assert array < second <= second
+    assert second > array >= array
+    with pytest.raises(TypeError):
+        array < 5  # noqa: B015
+    with library.open() as other, pytest.raises(PointerError, match="different instances"):
+        array < other.new("int *")  # noqa: B015
+
+
 def test_functions_that_differ_in_const_fit(guest):
     with guest.callback("int (const char *, char *)", lambda a, b: 5) as callback:
         assert guest.lib.call_it(callback, guest.new("char[2]")) == 5

@@ -647,7 +647,7 @@ def typed(expected: Any, match: str = "", policy: Policy = LIMITS) -> Callable[[
     return register
 
 
-@typed(CallbackClosed, "was closed before")
+@typed(CallbackClosed, "was closed")
 def a_dead_callback(guest: Any) -> None:
     callback = guest.callback("binary", max)
     guest.lib.keep(callback)

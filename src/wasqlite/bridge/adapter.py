@@ -107,11 +107,13 @@ def _function(code: bytes) -> bytes:
     return _unsigned(len(body)) + body
 
 
-def build(signatures: list[Signature]) -> bytes:
+def build(signatures: list[Signature], *, further: bool = False) -> bytes:
     """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``.
 
-    After one import for each signature follow the second ones of those that are bare, in order.
+    After one import for each signature follow the second ones of those that are bare, in order. A ``further`` adapter
+    of a store imports the frame of the first, after these: each memory of its own would take 4 GiB of address space.
     """
+    assert not further or not any(signature[2] for signature in signatures)
     kinds = sorted({signature[:2] for signature in signatures})
     types = [bytes([0x60, 0, 0])]
     for params, result in kinds:
@@ -131,15 +133,18 @@ def build(signatures: list[Signature]) -> bytes:
             bodies.append(_body(i, signature))
     imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(imported)]
     functions = [_unsigned(1 + kinds.index(signature[:2])) for signature in signatures]
-    memories = [b"\x01\x01\x01"]  # one page, and never more
+    memory = b"\x01\x01\x01"  # one page, and never more
+    if further:
+        imports.append(_name("host") + _name("frame") + b"\x02" + memory)
     exports = [_name(str(i)) + b"\x00" + _unsigned(imported + i) for i in range(count)]
-    exports.append(_name("frame") + b"\x02\x00")
+    if not further:
+        exports.append(_name("frame") + b"\x02\x00")
     return (
         b"\0asm\x01\0\0\0"
         + _section(1, types)
         + _section(2, imports)
         + _section(3, functions)
-        + _section(5, memories)
+        + _section(5, [] if further else [memory])
         + _section(7, exports)
         + _section(10, bodies)
     )

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wasqlite.bridge._wasmtime import Api
-    from wasqlite.bridge.adapter import Signature
     from wasqlite.bridge.cdef.buffers import Borrowed
     from wasqlite.bridge.cdef.callback import Callback
     from wasqlite.bridge.cdef.handle import Handle
@@ -57,7 +56,7 @@ class Instance:
     """
 
     library: Library
-    adapter: Callable[[tuple[Signature, ...]], int]
+    adapter: Callable[..., int]
     """Compiles, or finds, the adapter for host functions of these signatures."""
     lib: Lib
     """The functions, variables and constants that the library declares."""
@@ -102,6 +101,8 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
+        self._frame: Extern | None = None
+        """The memory in which the arguments of host functions are handed over."""
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
         # host functions, which may lead to self: then nothing of this would ever be collected.
         unused: list[int] = []
@@ -208,13 +209,22 @@ class Instance:
             self._thunks.append(thunk)
             externs.append(extern)
         api.functype_delete(nothing)
+        if self._frame is not None:
+            externs.append(self._frame)
         instance = api.instantiate(context, adapter, externs)
-        memory = self._export(instance, "frame", MEMORY)
-        base, size = api.memory_data(context, memory.address), api.memory_data_size(context, memory.address)
+        if self._frame is None:
+            self._frame = self._export(instance, "frame", MEMORY)
+        at = self._frame.address
+        base, size = api.memory_data(context, at), api.memory_data_size(context, at)
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
         return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
+
+    def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
+        """Functions of the host, made for this instance after it was linked, such as those of callbacks."""
+        signatures = tuple((function.params, function.result, function.bare) for function in functions)
+        return self._adapted(self.adapter(signatures, further=self._frame is not None), functions)
 
     def _export(self, instance: ctypes.Array[ctypes.c_uint64], name: str, kind: int) -> Extern:
         extern = self._api.export(self._context, instance, name, kind)

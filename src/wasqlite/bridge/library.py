@@ -45,14 +45,15 @@ class _Compiled:
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         self.engine = engine
         self.module = engine.load(wasm)
-        self.adapters: dict[tuple[adapter.Signature, ...], int] = {}
+        self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool], int] = {}
 
-    def adapter(self, signatures: tuple[adapter.Signature, ...]) -> int:
+    def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False) -> int:
         if not signatures:
             return 0
-        found = self.adapters.get(signatures)
+        found = self.adapters.get((signatures, further))
         if found is None:
-            found = self.adapters[signatures] = self.engine.load(adapter.build(list(signatures)))
+            built = adapter.build(list(signatures), further=further)
+            found = self.adapters[signatures, further] = self.engine.load(built)
         return found
 
 

@@ -282,8 +282,16 @@ class Pointer:
     def __hash__(self) -> int:
         return hash(self._address)
 
+    def _comparable(self, other: object) -> bool:
+        if isinstance(other, Pointer) and other._instance is not self._instance:
+            raise PointerError(f"{self!r} and {other!r} point into different instances")
+        return isinstance(other, Pointer)
+
     def __lt__(self, other: Pointer) -> bool:
-        return self._instance is other._instance and self._address < other._address
+        return self._address < other._address if self._comparable(other) else NotImplemented
+
+    def __le__(self, other: Pointer) -> bool:
+        return self._address <= other._address if self._comparable(other) else NotImplemented
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._type.spell()} {self._address:#x}>"

@@ -148,8 +148,7 @@ class FunctionTable:
         instance = self._instance
         unused = self._unused.setdefault((params, result), [])
         slots = [Slot(params, result) for _ in range(BLOCK)]
-        adapter = instance.adapter(((params, result, False),) * BLOCK)
-        for slot, extern in zip(slots, instance._adapted(adapter, list(slots)), strict=True):
+        for slot, extern in zip(slots, instance.host_functions(list(slots)), strict=True):
             slot.index = self._put(extern)
             slot.clear("callback")
             self.slots[slot.index] = slot
