@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import pyexpat
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from wasqlite.bridge import InstancePoisoned, Trap
 from wasqlite.bridge.builder import build
 
 pytest.importorskip("ziglang", reason="the dependency group `build` is not installed")
@@ -262,6 +264,52 @@ def test_parsers_of_many_sandboxes_take_turns(wasexpat: ModuleType) -> None:
         for parser in parsers:
             parser.Parse(piece, False)
     assert names == [f"{name}{number}" for name in "ab" for number in range(50)]
+
+
+def test_an_overwritten_parser_ends_with_an_exception_and_harms_no_other(wasexpat: ModuleType) -> None:
+    other, victim = wasexpat.ParserCreate(), wasexpat.ParserCreate()
+    other.Parse(b"<a>")
+    victim.Parse(b"<a>")
+    guest = victim._guest
+    guest.memory.write(int(victim._expat), b"\xff" * 600)  # what an error in Expat could do
+    with pytest.raises(Trap, match=r"expat\.wasm"):
+        victim.Parse(b"<b/>")
+    with pytest.raises(InstancePoisoned):
+        victim.Parse(b"<b/>")
+    del victim
+    assert other.Parse(b"</a>", True) == 1
+    fresh = wasexpat.ParserCreate()
+    assert fresh._guest is not guest
+    assert fresh.Parse(b"<a/>", True) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+def test_a_signal_handler_s_exception_comes_out_of_parse(wasexpat: ModuleType) -> None:
+    class Stop(BaseException):
+        pass
+
+    def strike(number: int, frame: object) -> None:
+        raise Stop
+
+    document = b"<a>" + b"<b c='1'>text</b>" * 60_000 + b"</a>"
+    previous = signal.signal(signal.SIGALRM, strike)
+    try:
+        for round in range(40):
+            parser = wasexpat.ParserCreate()
+            seen: list[str] = []
+            if round % 2:
+                parser.StartElementHandler = lambda name, _, seen=seen: seen.append(name)
+                parser.CharacterDataHandler = seen.append
+            with pytest.raises(Stop):
+                signal.setitimer(signal.ITIMER_REAL, 0.001 + round / 10_000)
+                while True:
+                    parser.Parse(document, False)
+                    parser = wasexpat.ParserCreate()
+            assert parser._guest.served == []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert events(wasexpat, DTD, 1 << 20, {}, HANDLERS) == events(wasexpat, DTD, 7 << 20, {}, HANDLERS)
 
 
 # -- the wheel ---------------------------------------------------------------------------------------------------

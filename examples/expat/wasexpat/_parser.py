@@ -13,7 +13,7 @@ from ._guest import KINDS, Guest, take
 if TYPE_CHECKING:
     from wasqlite.bridge import Pointer
 
-    from ._events import Serve
+    from ._events import Make, Serve
 
 CHUNK = 1 << 20
 """How many bytes Expat is given at once, as by pyexpat."""
@@ -43,7 +43,7 @@ class xmlparser:
     _specified: bool
     _style: Style
 
-    def __new__(cls) -> Never:
+    def __new__(cls) -> xmlparser:
         raise TypeError("cannot create 'pyexpat.xmlparser' instances")
 
     def __init_subclass__(cls) -> None:
@@ -104,7 +104,8 @@ class xmlparser:
             buffer.write(data)
         self._inside += 1
         try:
-            return self._enter(lib.wx_parse, len(data), final)
+            status: int = self._enter(lib.wx_parse, len(data), final)
+            return status
         finally:
             self._inside -= 1
 
@@ -291,7 +292,7 @@ class xmlparser:
     ErrorByteIndex = CurrentByteIndex
 
 
-def _handler_property(kind: int, make: Callable[[xmlparser, Any], Serve]) -> property:
+def _handler_property(kind: int, make: Make) -> property:
     def get(self: xmlparser) -> Any:
         return self._handlers[kind]
 
