@@ -281,6 +281,7 @@ def test_who_watches_statements_sees_each(same: Same) -> None:
     same(case)
 
 
+@pytest.mark.usual_batches
 def test_the_loop_is_taken(connect: Callable[..., wasqlite.Connection], monkeypatch: pytest.MonkeyPatch) -> None:
     con = connect()
     con.executescript("create table t(a integer primary key, b text unique, c)")
