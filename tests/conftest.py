@@ -19,8 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = config.getoption("--batch-rows")
     if rows:
+        # Not cursor.FIRST_ROWS: that a statement of one row has ended with its execution, and one of more rows has not,
+        # is what programs see of the stdlib.
         sizes = [
-            (cursor, "FIRST_ROWS"),
             (cursor, "MOST_ROWS"),
             (handout, "ALL_ROWS"),
             (bulk, "FIRST_ROWS"),
