@@ -11,7 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wasqlite
@@ -138,13 +138,19 @@ def test_parts_are_the_whole(rows: list[tuple[Any, ...]], size: int) -> None:
                 assert found == whole[name].tolist()
 
 
+def kept(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row as a table with declared types keeps it: in a column of type REAL, SQLite makes 0.0 of -0.0."""
+    return tuple(exactly(value + 0.0 if type(value) is float else value) for value in row)
+
+
 @settings(max_examples=100, deadline=None)
+@example(rows=[(0.0,), (-0.0,)])
 @given(tables())
 def test_ingest_of_lists_and_arrays(rows: list[tuple[Any, ...]]) -> None:
     names = [f"c{i}" for i in range(len(rows[0]) if rows else 1)]
     values = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     with filled(wasqlite, rows) as con:
-        want = [tuple(map(exactly, row)) for row in con.execute("select * from t")]
+        want = list(map(kept, con.execute("select * from t")))
         con.ingest("a", values)
         con.ingest("b", {name: np.array(column, object) for name, column in values.items()})
         numpy = outcome(lambda: con.execute("select * from t").fetch_numpy())
@@ -155,8 +161,8 @@ def test_ingest_of_lists_and_arrays(rows: list[tuple[Any, ...]]) -> None:
             con.ingest("c", numpy)
             con.ingest("d", con.execute("select * from t").fetch_arrow())
             con.ingest("e", pa.table(con.execute("select * from t").fetch_arrow()).slice(1))
-            assert [tuple(map(exactly, row)) for row in con.execute("select * from e")] == want[1:]
+            assert list(map(kept, con.execute("select * from e"))) == want[1:]
             tables += ["c", "d"]
         for table in tables:
-            # The types that ingest declares must not convert anything.
-            assert [tuple(map(exactly, row)) for row in con.execute(f"select * from {table}")] == want
+            # The types that ingest declares must not convert anything else.
+            assert list(map(kept, con.execute(f"select * from {table}"))) == want
