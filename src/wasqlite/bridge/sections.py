@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wasqlite.bridge.errors import LoadError
 from wasqlite.bridge.record import Record
+from wasqlite.bridge.wasm_reader import Reader
 
 IMPORTS, TABLES, MEMORIES, GLOBALS, EXPORTS = 2, 4, 5, 6, 7
 
@@ -38,38 +39,7 @@ class State(Record):
     globals: tuple[Mutable, ...]
 
 
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def byte(self) -> int:
-        self.position += 1
-        return self.data[self.position - 1]
-
-    def unsigned(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def skip(self, size: int) -> None:
-        self.position += size
-
-    def name(self) -> str:
-        size = self.unsigned()
-        self.skip(size)
-        return self.data[self.position - size : self.position].decode("utf-8", "replace")
-
-    def limits(self) -> None:
-        flags = self.byte()
-        self.unsigned()
-        if flags & 1:
-            self.unsigned()
-
+class _Reader(Reader):
     def type(self) -> str:
         code = self.byte()
         if code in (0x63, 0x64):  # (ref null? heap-type)

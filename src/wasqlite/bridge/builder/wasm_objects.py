@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wasqlite.bridge.builder.wasm_sections import Reader, read_bodies
+from wasqlite.bridge.builder.wasm_sections import read_bodies
+from wasqlite.bridge.wasm_reader import Reader
 
 _CUSTOM, _DATA = 0, 11
 _SYMBOL_TABLE = 8
@@ -19,36 +20,36 @@ def read_data(data: bytes) -> dict[str, bytes]:
     symbols: dict[str, bytes] = {}
     for identifier, body in read_bodies(data):
         if identifier == _DATA:
-            segments = [_segment(body) for _ in range(body.u32())]
+            segments = [_segment(body) for _ in range(body.unsigned())]
         elif identifier == _CUSTOM and body.name() == "linking":
-            body.u32()  # version
+            body.unsigned()  # version
             while body.position < len(body.data):
-                kind, part = body.byte(), Reader(body.take(body.u32()))
+                kind, part = body.byte(), Reader(body.take(body.unsigned()))
                 if kind == _SYMBOL_TABLE:
                     symbols = _symbols(part, segments)
     return symbols
 
 
 def _segment(body: Reader) -> bytes:
-    if body.u32() != 0:
+    if body.unsigned() != 0:
         raise ValueError("a data segment that is not at a place in memory 0")
     body.byte()  # i32.const, always in an object
-    body.u32()
+    body.unsigned()
     body.byte()  # end
-    return body.take(body.u32())
+    return body.take(body.unsigned())
 
 
 def _symbols(table: Reader, segments: list[bytes]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for _ in range(table.u32()):
-        kind, flags = table.byte(), table.u32()
+    for _ in range(table.unsigned()):
+        kind, flags = table.byte(), table.unsigned()
         if kind == _DATA_SYMBOL:
             name = table.name()
             if not flags & _UNDEFINED:
-                segment, offset, size = table.u32(), table.u32(), table.u32()
+                segment, offset, size = table.unsigned(), table.unsigned(), table.unsigned()
                 found[name] = segments[segment][offset : offset + size]
         else:
-            table.u32()
+            table.unsigned()
             if kind != _SECTION and (flags & _EXPLICIT_NAME or not flags & _UNDEFINED):
                 table.name()
     return found

@@ -6,40 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from wasqlite.bridge.wasm_reader import Reader
+
 KINDS = ("func", "table", "memory", "global", "tag")
-
-
-class Reader:
-    """Takes a binary apart from its beginning."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def byte(self) -> int:
-        self.position += 1
-        return self.data[self.position - 1]
-
-    def u32(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def take(self, size: int) -> bytes:
-        start, self.position = self.position, self.position + size
-        return self.data[start : self.position]
-
-    def name(self) -> str:
-        return self.take(self.u32()).decode()
-
-    def limits(self) -> None:
-        if self.byte() & 1:
-            self.u32()
-        self.u32()
 
 
 @dataclass(frozen=True)
@@ -59,7 +28,7 @@ def read_bodies(data: bytes) -> Iterator[tuple[int, Reader]]:
     sections.position = 8
     while sections.position < len(data):
         identifier = sections.byte()
-        yield identifier, Reader(sections.take(sections.u32()))
+        yield identifier, Reader(sections.take(sections.unsigned()))
 
 
 def read_sections(data: bytes) -> Sections:
@@ -71,7 +40,7 @@ def read_sections(data: bytes) -> Sections:
         if identifier == 0:
             custom.append(body.name())
         elif identifier == 2:
-            for _ in range(body.u32()):
+            for _ in range(body.unsigned()):
                 module, name, kind = body.name(), body.name(), KINDS[body.byte()]
                 if kind == "table":
                     body.byte()
@@ -81,12 +50,12 @@ def read_sections(data: bytes) -> Sections:
                 elif kind == "global":
                     body.take(2)
                 else:
-                    body.u32()
+                    body.unsigned()
                 imports.append((module, name, kind))
         elif identifier == 7:
-            for _ in range(body.u32()):
+            for _ in range(body.unsigned()):
                 exports.append((body.name(), KINDS[body.byte()]))
-                body.u32()
+                body.unsigned()
     return Sections(tuple(imports), tuple(exports), tuple(custom))
 
 
