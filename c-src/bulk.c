@@ -16,10 +16,6 @@ enum { COLUMNS = 64 };
 static row_source *source; /* of the insert that runs; there is one, for it calls nobody back that may run another */
 static int state;          /* what its `next` said last */
 
-typedef struct table_cursor {
-  sqlite3_vtab_cursor base;
-} table_cursor;
-
 static int connect(sqlite3 *db, void *unused, int argc, const char *const *argv, sqlite3_vtab **out, char **message) {
   (void)unused, (void)argc, (void)argv, (void)message;
   char sql[32 + 5 * COLUMNS] = "CREATE TABLE x(";
@@ -49,10 +45,9 @@ static int best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
 
 static int open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
   (void)table;
-  table_cursor *cursor = sqlite3_malloc(sizeof *cursor);
-  if (!cursor) return SQLITE_NOMEM;
-  memset(cursor, 0, sizeof *cursor);
-  *out = &cursor->base;
+  *out = sqlite3_malloc(sizeof **out); /* it has no state of its own */
+  if (!*out) return SQLITE_NOMEM;
+  memset(*out, 0, sizeof **out);
   return SQLITE_OK;
 }
 
@@ -171,8 +166,8 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   state = ROWS_END;
   int rc = sqlite3_step(entry->loops);
   source = NULL;
-  if (rc != SQLITE_DONE) rc = sqlite3_reset(entry->loops); /* only now it says which error it was */
-  else sqlite3_reset(entry->loops);
+  int error = sqlite3_reset(entry->loops); /* only now it says which one it was */
+  if (rc != SQLITE_DONE) rc = error;
   if (rc == SQLITE_SCHEMA) { /* before the first row: the schema has changed, and it may not be fit for it any more */
     bulk_forget(stmt);
     return 0;

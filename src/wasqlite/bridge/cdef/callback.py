@@ -8,7 +8,7 @@ from types import CodeType
 
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.numbers import Number
-from wasqlite.bridge.cdef.pointer import TOP, Owner, Pointer
+from wasqlite.bridge.cdef.pointer import TOP, Lasting, Owner, Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.records import RecordType
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
@@ -27,8 +27,11 @@ class _Registered(Owner):
     gone = "the callback was closed"
 
 
-class Callback(Pointer):
-    """A pointer to a function that is Python's. It lives until it is closed, whether or not anybody holds this."""
+class Callback(Lasting):
+    """A pointer to a function that is Python's. It lives until it is closed, whether or not anybody holds this.
+
+    A slot of the table is not memory, so it survives ``restore``.
+    """
 
     __slots__ = ("_slot", "_typed")
 
@@ -36,15 +39,6 @@ class Callback(Pointer):
         super().__init__(typed.instance, ctype, slot.index, 0, TOP, _Registered())
         self._typed = typed
         self._slot = slot
-
-    # A slot of the table is not memory, so it survives restore().
-    @property
-    def _generation(self) -> int:
-        return self._instance.generation
-
-    @_generation.setter
-    def _generation(self, generation: int) -> None:
-        pass
 
     def close(self) -> None:
         """Give the slot back. If C code calls it all the same, the call ends in ``CallbackClosed``."""

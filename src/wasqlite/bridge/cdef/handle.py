@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wasqlite.bridge.cdef.pointer import Owner, Pointer
+from wasqlite.bridge.cdef.pointer import Lasting, Owner, Pointer
 from wasqlite.bridge.errors import BridgeError, PointerError
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ class _Held(Owner):
     gone = "the handle was closed"
 
 
-class Handle(Pointer):
+class Handle(Lasting):
     """A ``void *`` that stands for a Python object until it is closed. It survives ``restore``, as the object does."""
 
     __slots__ = ("_handles",)
@@ -31,14 +31,6 @@ class Handle(Pointer):
         # Nothing can be read through it: its bounds are empty.
         super().__init__(handles.instance, ctype, number, number, number, _Held())
         self._handles = handles
-
-    @property
-    def _generation(self) -> int:
-        return self._instance.generation
-
-    @_generation.setter
-    def _generation(self, generation: int) -> None:
-        pass
 
     def close(self) -> None:
         """Forget the object."""

@@ -309,3 +309,17 @@ class Pointer:
     def __exit__(self, *_: object) -> None:
         if self._instance.state.dead is None and self._owner.alive and self._generation == self._instance.generation:
             self._owner.free()
+
+
+class Lasting(Pointer):
+    """A pointer to what is not guest memory, and so survives ``restore``."""
+
+    __slots__ = ()
+
+    @property
+    def _generation(self) -> int:
+        return self._instance.generation
+
+    @_generation.setter
+    def _generation(self, generation: int) -> None:
+        pass
