@@ -22,7 +22,7 @@ from wasqlite.vfs.host import HostFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal, NoReturn, Self, TypeVar, overload
+    from typing import Any, Literal, Self, TypeVar, overload
 
     from _typeshed import ReadableBuffer
 
@@ -92,7 +92,7 @@ class Connection:
     text_factory: Any
 
     def __new__(cls, *args: Any, **keywords: Any) -> Self:
-        # A subclass may not call our __init__, or it fails. No __getattr__ for that: it would slow down every attribute.
+        # A subclass may not call our __init__, or it fails. No __getattr__ for that: it slows down every attribute.
         self = object.__new__(cls)
         self._database = None
         self._thread = _NO_THREAD

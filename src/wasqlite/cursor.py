@@ -37,6 +37,7 @@ FIRST_ROWS = 2
 MOST_ROWS = 4096
 ITERATION_BYTES = 256 << 10
 
+
 class _NotInitialised:
     """In the place of the connection until ``Cursor.__init__`` has run."""
 

@@ -22,7 +22,14 @@ CURSOR_CALLS = {
     "row_factory": lambda c: setattr(c, "row_factory", 7) or c.row_factory,
     "setinputsizes": lambda c: c.setinputsizes(1),
 }
-CONNECTION_ATTRIBUTES = ["in_transaction", "isolation_level", "total_changes", "row_factory", "text_factory", "nonsense"]
+CONNECTION_ATTRIBUTES = [
+    "in_transaction",
+    "isolation_level",
+    "total_changes",
+    "row_factory",
+    "text_factory",
+    "nonsense",
+]
 CONNECTION_CALLS = {
     "cursor": lambda k: k.cursor(),
     "execute": lambda k: k.execute("SELECT 1"),
