@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -49,22 +50,23 @@ CONNECTION_CALLS = {
 def both(make, use):
     seen = []
     for module in (sqlite3, wasqlite):
-        try:
-            seen.append(use(make(module)))
-        except (module.Error, AttributeError) as error:
-            seen.append((type(error).__name__, str(error)))
+        with ExitStack() as stack:
+            try:
+                seen.append(use(make(module, lambda: stack.enter_context(closing(module.connect(":memory:"))))))
+            except (module.Error, AttributeError) as error:
+                seen.append((type(error).__name__, str(error)))
     return seen
 
 
-def cursor(module):
+def cursor(module, connect):
     class Forgetful(module.Cursor):
         def __init__(self, connection):
             pass
 
-    return Forgetful(module.connect(":memory:"))
+    return Forgetful(connect())
 
 
-def connection(module):
+def connection(module, connect):
     class Forgetful(module.Connection):
         def __init__(self, *args):
             pass
@@ -97,21 +99,21 @@ def test_a_connections_methods(name):
 
 
 def test_what_was_set_before_the_base_class_was_initialised_is_lost():
-    def made(module):
+    def made(module, connect):
         class Early(module.Cursor):
             def __init__(self, connection):
                 self.row_factory = 7
                 super().__init__(connection)
 
-        return Early(module.connect(":memory:"))
+        return Early(connect())
 
     native, ours = both(made, lambda c: c.row_factory)
     assert ours == native is None
 
 
 def test_a_connection_that_failed_to_open_again_was_never_initialised():
-    def made(module):
-        opened = module.connect(":memory:")
+    def made(module, connect):
+        opened = module.connect(":memory:")  # it closes itself first
         with pytest.raises(module.OperationalError):
             opened.__init__("/no such folder/file.db")
         return opened
