@@ -52,21 +52,21 @@ def both(make, use):
     for module in (sqlite3, wasqlite):
         with ExitStack() as stack:
             try:
-                seen.append(use(make(module, lambda: stack.enter_context(closing(module.connect(":memory:"))))))
+                seen.append(use(make(module, stack)))
             except (module.Error, AttributeError) as error:
                 seen.append((type(error).__name__, str(error)))
     return seen
 
 
-def cursor(module, connect):
+def cursor(module, stack):
     class Forgetful(module.Cursor):
         def __init__(self, connection):
             pass
 
-    return Forgetful(connect())
+    return Forgetful(stack.enter_context(closing(module.connect(":memory:"))))
 
 
-def connection(module, connect):
+def connection(module, stack):
     class Forgetful(module.Connection):
         def __init__(self, *args):
             pass
@@ -99,20 +99,20 @@ def test_a_connections_methods(name):
 
 
 def test_what_was_set_before_the_base_class_was_initialised_is_lost():
-    def made(module, connect):
+    def made(module, stack):
         class Early(module.Cursor):
             def __init__(self, connection):
                 self.row_factory = 7
                 super().__init__(connection)
 
-        return Early(connect())
+        return Early(stack.enter_context(closing(module.connect(":memory:"))))
 
     native, ours = both(made, lambda c: c.row_factory)
     assert ours == native is None
 
 
 def test_a_connection_that_failed_to_open_again_was_never_initialised():
-    def made(module, connect):
+    def made(module, stack):
         opened = module.connect(":memory:")  # it closes itself first
         with pytest.raises(module.OperationalError):
             opened.__init__("/no such folder/file.db")
