@@ -206,7 +206,11 @@ class Connection:
 
     def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
         """Executes an SQL statement."""
-        return self._cursor().execute(sql, parameters)
+        cursor = self._cursor()
+        database = self._database
+        if database is None or not isinstance(sql, str):
+            return cursor.execute(sql, parameters)  # which tells what is wrong
+        return cursor._execute(self, database, sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
         """Repeatedly executes an SQL statement."""

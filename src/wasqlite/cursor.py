@@ -180,6 +180,10 @@ class Cursor:
         database = connection._database
         if self._closed or self._locked or database is None or connection._thread != get_ident():
             database = self._check_to_execute()
+        return self._execute(connection, database, sql, parameters)
+
+    def _execute(self, connection: Connection, database: Database, sql: str, parameters: Any) -> Self:
+        """``execute`` after its checks."""
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
