@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wasqlite.bridge import BridgeError, ForkedInstance, HostFunction, InstanceClosed, Library
+from wasqlite.bridge import BridgeError, Exited, ForkedInstance, HostFunction, InstanceClosed, Library
 
 WAT = """
 (module
@@ -266,6 +267,11 @@ def test_bridge_errors_have_one_root():
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 5
     assert all(issubclass(c, BridgeError) for c in classes)
+
+
+def test_an_exit_s_code_survives_another_process():
+    error = pickle.loads(pickle.dumps(Exited(3)))
+    assert (type(error), error.code, str(error)) == (Exited, 3, "the guest exited with code 3")
 
 
 CHECKED = """

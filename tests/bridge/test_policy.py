@@ -22,6 +22,7 @@ from wasqlite.bridge import (
     LinkError,
     LoadError,
     Policy,
+    SteppingClock,
     Trap,
 )
 
@@ -100,6 +101,12 @@ def test_a_policy_is_a_frozen_value():
 def test_a_policy_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Policy(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"start": -1}, {"step": -1}, {"start": time.time()}])
+def test_a_clock_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match="whole ns"):
+        SteppingClock(**wrong)
 
 
 def test_a_limit_of_memory_is_said_once(library):

@@ -46,8 +46,8 @@ class SteppingClock:
     step: int = 1_000_000
 
     def __post_init__(self) -> None:
-        if self.start < 0 or self.step < 0:
-            raise ValueError(f"a clock begins at zero or later, and does not go back: {self}")
+        if not isinstance(self.start, int) or not isinstance(self.step, int) or self.start < 0 or self.step < 0:
+            raise ValueError(f"a clock begins at zero or later, and does not go back; both in whole ns: {self}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
