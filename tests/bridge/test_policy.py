@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from wasqlite.bridge import (
     SteppingClock,
     Trap,
 )
+from wasqlite.bridge.state import State
 
 WAT = """
 (module
@@ -363,6 +365,49 @@ def test_nothing_ticks_while_nothing_runs(library):
         with pytest.raises(DeadlineExceeded):  # and it wakes up again
             instance.function("spin")()
         assert not ticker.resting
+
+
+def test_the_collector_does_not_stop_the_clock(library):
+    # What watches the time looks at all instances, of which some may go at that very moment.
+    def forget():
+        states = [State() for _ in range(50)]
+        for state in states:
+            ticker.watch(state)
+        cycle = [states]
+        cycle.append(cycle)
+
+    with open_with(library) as instance:
+        ticker, threshold = instance.interruption.ticker, gc.get_threshold()
+        try:
+            for allocations in range(1, 40):
+                gc.disable()
+                gc.collect()
+                forget()
+                gc.set_threshold(gc.get_count()[0] + allocations)
+                gc.enable()
+                assert ticker._under_way() == []
+        finally:
+            gc.enable()
+            gc.set_threshold(*threshold)
+
+
+def test_a_clock_that_failed_is_wound_up_again(library, monkeypatch):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        ticker = instance.interruption.ticker
+        failed = threading.Event()
+
+        def fail():
+            monkeypatch.undo()
+            failed.set()
+            raise SystemExit  # what ends a thread without a word
+
+        monkeypatch.setattr(ticker, "_under_way", fail)
+        with pytest.raises(DeadlineExceeded):
+            for _ in range(1000):  # the call that it fails in has nobody to look at its time, but the next has
+                instance.function("recurse")(1000)
+                if failed.is_set():
+                    instance.function("spin")()
+                time.sleep(0.01)
 
 
 ALONE = f"""
