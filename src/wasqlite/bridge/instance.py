@@ -249,12 +249,9 @@ class Instance:
         memory = api.export(context, self._instance, "memory", MEMORY)
         if memory is None:
             return
-
-        def locate() -> tuple[int, int]:
-            at = memory.address
-            return api.memory_data(context, at), api.memory_data_size(context, at)
-
-        self.memory.attach(locate)
+        self._memory = memory  # owns what its address points at
+        measure = partial(api.memory_data_size, ctypes.c_void_p(context), ctypes.c_void_p(memory.address))
+        self.memory.attach(api.memory_data(context, memory.address), measure, self.lock)
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -287,12 +284,13 @@ class Instance:
 
     def global_value(self, name: str) -> int | None:
         """The value of an exported i32 global, such as a C variable's address; None if there is none."""
-        extern = self.find(name, GLOBAL)
-        if extern is None:
-            return None
-        value = Value()
-        self._api.global_get(self._context, extern.address, ctypes.byref(value))
-        return value.bits & 0xFFFF_FFFF
+        with self.lock:
+            extern = self.find(name, GLOBAL)
+            if extern is None:
+                return None
+            value = Value()
+            self._api.global_get(self._context, extern.address, ctypes.byref(value))
+            return value.bits & 0xFFFF_FFFF
 
     def nest(self) -> int | None:
         """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
