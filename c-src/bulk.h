@@ -18,10 +18,45 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *source, bulk_outcome *outcome);
 /* stmt is about to be finalized. */
 void bulk_forget(sqlite3_stmt *stmt);
 
-/* By sqlite_bulk.h, which knows SQLite's insides. */
+/* By sqlite_bulk.h and sqlite_append.h, which know SQLite's insides. */
 
-/* The statement again, with its rows from `table`; what is inserted when one fails stays. NULL: not possible. */
-sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_module *module);
+/* A program that does for each row what appends it to a table: a new rowid or an INTEGER PRIMARY KEY, NOT NULL, a record, an insert. */
+typedef struct append_program {
+  int cursor;           /* of the table */
+  int columns;          /* of the table's record: the row's first ones */
+  int key;              /* the column that is the rowid, or -1 */
+  int counts, sets_rowid; /* whether OP_Insert counts the row, and whether it is the connection's last rowid */
+  int steps;            /* of the program, per row */
+  uint64_t not_null;    /* a bit for each column */
+  const char *affinity; /* of columns, as OP_MakeRecord has it: may end early */
+} append_program;
+
+/* A statement that loops. */
+typedef struct bulk_loop {
+  sqlite3_stmt *stmt;
+  row_value *registers;  /* in which the program finds the values of a row */
+  int appends;           /* whether there is an append_program */
+  append_program append;
+  int at_end;            /* the cursor is on the last row, whose rowid is `last`; else nothing is known */
+  sqlite3_int64 last;
+  int patience;          /* with tries that come to nothing */
+  unsigned steps;        /* since the last progress callback */
+} bulk_loop;
+
+/* The statement again, with its rows from `table`; what is inserted when one fails stays. 0: not possible. */
+int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const sqlite3_module *module);
+
+/* A row is in the registers: what SQLite has to say about its size and encoding. SQLITE_OK or an error. */
+int bulk_check(bulk_loop *loop, uint32_t row_bytes, uint32_t width);
+
+/* Whether rows may be appended without the program. */
+int bulk_appends(bulk_loop *loop);
+
+enum { BULK_DECLINED = -1 };
+
+/* Inserts the row that is in the registers, as the program would: SQLITE_OK or an error. BULK_DECLINED: this row is for the program, and
+ * nothing has happened. */
+int bulk_append(bulk_loop *loop);
 
 /* Whether the connection knows a virtual table of that name. */
 int bulk_has_module(sqlite3 *db, const char *table);

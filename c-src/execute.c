@@ -169,25 +169,14 @@ int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes
 static int bind_row(const row_source *source, sqlite3_stmt *stmt, int copy) {
   sqlite3_destructor_type lifetime = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
   for (uint32_t i = 0; i < source->width; i++) {
-    const row_cell *cell = &source->cells[i];
+    const row_value *cell = &source->cells[i];
     int index = (int)i + 1;
     int rc;
-    switch (cell->type) {
-      case SQLITE_INTEGER:
-        rc = sqlite3_bind_int64(stmt, index, cell->value.integer);
-        break;
-      case SQLITE_FLOAT:
-        rc = sqlite3_bind_double(stmt, index, cell->value.real);
-        break;
-      case SQLITE_TEXT:
-        rc = sqlite3_bind_text64(stmt, index, cell->value.bytes, cell->size, lifetime, SQLITE_UTF8);
-        break;
-      case SQLITE_BLOB:
-        rc = sqlite3_bind_blob64(stmt, index, cell->value.bytes, cell->size, lifetime);
-        break;
-      default:
-        rc = sqlite3_bind_null(stmt, index);
-    }
+    if (cell->flags & ROW_NULL) rc = sqlite3_bind_null(stmt, index);
+    else if (cell->flags & ROW_INTEGER) rc = sqlite3_bind_int64(stmt, index, cell->integer);
+    else if (cell->flags & ROW_REAL) rc = sqlite3_bind_double(stmt, index, cell->real);
+    else if (cell->flags & ROW_TEXT) rc = sqlite3_bind_text64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime, SQLITE_UTF8);
+    else rc = sqlite3_bind_blob64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime);
     if (rc) return rc;
   }
   return SQLITE_OK;

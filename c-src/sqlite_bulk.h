@@ -43,6 +43,26 @@ static int fitting(const Vdbe *program, const sqlite3_module *module, int fails)
   return tables == 1 ? constraints : -1;
 }
 
+/* The virtual table's columns are read one after the other into registers that follow one another. So whoever has a row can put it
+ * there, and the program goes on behind that: the number of the first of the registers, or 0 if it does not look so. */
+static int skip_reading(Vdbe *program, int width) {
+  VdbeOp *ops = program->aOp;
+  int filter = 0;
+  while (filter < program->nOp && ops[filter].opcode != OP_VFilter) filter++;
+  int first = filter + 1, behind = first + width;
+  if (behind + 1 >= program->nOp) return 0;
+  const VdbeOp *next = &ops[behind + 1];
+  if (ops[behind].opcode != OP_Yield || next->opcode != OP_VNext || next->p1 != ops[filter].p1 || next->p2 != first) return 0;
+  for (int i = 0; i < width; i++) {
+    const VdbeOp *op = &ops[first + i];
+    if (op->opcode != OP_VColumn || op->p1 != next->p1 || op->p2 != i || op->p3 != ops[first].p3 + i || op->p5) return 0;
+  }
+  ops[first].opcode = OP_Goto;
+  ops[first].p2 = behind;
+  ops[behind + 1].p2 = behind;
+  return ops[first].p3;
+}
+
 static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table, int fails) {
   sqlite3_str *sql = sqlite3_str_new(db);
   sqlite3_str_appendf(sql, "INSERT %s%.*s SELECT ", fails ? "OR FAIL" : "", size, middle);
@@ -90,23 +110,52 @@ static int values_of(const char *sql, const char **middle, int *middle_size) {
   return size == 0 ? width : 0;
 }
 
-sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_module *module) {
+int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const sqlite3_module *module) {
   sqlite3 *db = sqlite3_db_handle(stmt);
   const char *sql = sqlite3_sql(stmt), *middle;
   int size, width = sql ? values_of(sql, &middle, &size) : 0;
-  if (width == 0 || width != sqlite3_bind_parameter_count(stmt)) return NULL;
+  if (width == 0 || width != sqlite3_bind_parameter_count(stmt)) return 0;
   sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, 0);
   int constraints = aborts ? fitting((const Vdbe *)aborts, module, 0) : -1;
   sqlite3_finalize(aborts);
   sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, 1);
+  Vdbe *program = (Vdbe *)fails;
   /* One more would be one that OR FAIL overrules: a constraint that ignores the row, or replaces another. */
-  if (!fails || fitting((const Vdbe *)fails, module, 1) != constraints) {
+  int first = fails && fitting(program, module, 1) == constraints ? skip_reading(program, width) : 0;
+  if (!first) {
     sqlite3_finalize(fails);
-    return NULL;
+    return 0;
   }
   /* The only operation on the list that asks for a statement journal is MustBeInt. What it raises is to leave earlier rows too. */
-  ((Vdbe *)fails)->usesStmtJournal = 0;
-  return fails;
+  program->usesStmtJournal = 0;
+  loop->stmt = fails;
+  loop->registers = (row_value *)&program->aMem[first];
+  loop->appends = append_find(program, first, width, &loop->append);
+  return 1;
+}
+
+/* A row that may be larger than the limit. OP_MakeRecord compares only when its buffer is too small, and that of a statement which runs
+ * once is empty: so let them be. */
+static int check_size(const Vdbe *program, const Mem *values, uint32_t width) {
+  const uint32_t limit = (uint32_t)program->db->aLimit[SQLITE_LIMIT_LENGTH];
+  for (uint32_t i = 0; i < width; i++) {
+    if ((values[i].flags & (MEM_Str | MEM_Blob)) && (uint32_t)values[i].n > limit) return SQLITE_TOOBIG;
+  }
+  for (int i = 0; i < program->nOp; i++) {
+    if (program->aOp[i].opcode == OP_MakeRecord) sqlite3VdbeMemRelease(&program->aMem[program->aOp[i].p3]);
+  }
+  return SQLITE_OK;
+}
+
+/* What was in the registers before needs no release: no operation on the list leaves a value with a destructor. */
+int bulk_check(bulk_loop *loop, uint32_t row_bytes, uint32_t width) {
+  const Vdbe *program = (const Vdbe *)loop->stmt;
+  const sqlite3 *db = program->db;
+  Mem *values = (Mem *)loop->registers;
+  int rc = row_bytes > (uint32_t)db->aLimit[SQLITE_LIMIT_LENGTH] ? check_size(program, values, width) : SQLITE_OK;
+  if (ENC(db) == SQLITE_UTF8) return rc;
+  for (uint32_t i = 0; i < width && rc == SQLITE_OK; i++) rc = sqlite3VdbeChangeEncoding(&values[i], ENC(db));
+  return rc;
 }
 
 int bulk_has_module(sqlite3 *db, const char *table) { return sqlite3HashFind(&db->aModule, table) != NULL; }
