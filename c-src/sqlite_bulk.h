@@ -87,7 +87,8 @@ static int token(const char **at, const char **start, int *size) {
   return type;
 }
 
-/* INSERT (what comes before VALUES) VALUES (?, ?, ...): that middle and the number of parameters. 0: something else. */
+/* INSERT (what comes before VALUES) VALUES (?, :name, ...): that middle and the number of parameters. 0: something else. Parameters
+ * with a number may come in another order, and a name may come twice: then there are fewer of them. */
 static int values_of(const char *sql, const char **middle, int *middle_size) {
   const char *at = sql, *start;
   int size, type, width = 0;
@@ -100,7 +101,7 @@ static int values_of(const char *sql, const char **middle, int *middle_size) {
   *middle_size = (int)(start - *middle);
   if (token(&at, &start, &size) != TK_LP) return 0;
   do {
-    if (token(&at, &start, &size) != TK_VARIABLE || size != 1) return 0;
+    if (token(&at, &start, &size) != TK_VARIABLE || (*start == '?' && size != 1)) return 0;
     width++;
     type = token(&at, &start, &size);
   } while (type == TK_COMMA);

@@ -118,6 +118,9 @@ STATEMENTS = [
     'insert into "t" ("a", [b], `c`) values (?, ?, ?)',
     "insert into t values (?, ?, +?)",
     "insert into t values (?, ?, 1 + ?)",
+    "insert into t values (?3, ?1, ?2)",
+    "insert into t values (?2, ?, ?1)",
+    "insert into t values (?1, ?2, ?3)",
     "insert into t values (?, ?, ?), (1, 2, 3)",
     "insert or ignore into t values (?, ?, ?)",
     "insert or replace into t values (?, ?, ?)",
@@ -138,6 +141,45 @@ def test_statements(same: Same, sql: str) -> None:
     def case(s: Subject) -> Any:
         s.con.executescript("create table t(a, b unique, c); insert into t values (1, 'name 300', 2), (2, 'other', 9)")
         return outcome(s, sql, ROWS)
+
+    same(case)
+
+
+NAMED = [
+    "insert into t values (:a, :b, :c)",
+    "insert into t values (@c, $b, :a)",
+    "insert into t(a, c) values (:c, :b)",
+    "insert into t(c) values (:b)",
+    "insert into t values (:b, :a, :b)",
+    "insert into t values (:a, ?, :c)",
+    "insert into t values (?, :b, :c)",
+    "insert into t values (:a, :missing, :c)",
+    "update t set a = :a, c = :c where b = :b",
+]
+
+
+@pytest.mark.parametrize("sql", NAMED)
+@pytest.mark.parametrize("odd", [None, "missing", "more", "sequence", "subclass", "object", "default"])
+def test_names(same: Same, sql: str, odd: str | None) -> None:
+    class Defaults(dict[str, Any]):
+        def __missing__(self, key: str) -> str:
+            return f"no {key}"
+
+    odds: dict[str | None, Any] = {
+        "missing": {"a": 1, "b": "x"},
+        "more": {"a": 1000, "b": "x", "c": 1.5, "d": 2},
+        "sequence": (1000, "x", 1.5),
+        "subclass": Defaults(a=1000, b="x", c=1.5),
+        "object": {"a": 1000, "b": object(), "c": 1.5},
+        "default": Defaults(a=1000, b="x"),
+    }
+    rows: list[Any] = [{"a": a, "b": b, "c": c} for a, b, c in ROWS]
+    if odd:
+        rows.insert(250, odds[odd])
+
+    def case(s: Subject) -> Any:
+        s.con.executescript("create table t(a, b unique, c); insert into t values (1, 'name 300', 2), (2, 'other', 9)")
+        return outcome(s, sql, rows)
 
     same(case)
 

@@ -1,4 +1,4 @@
-"""Rows that ``executemany`` appends without SQLite's program: the same file, byte for byte, as single statements make."""
+"""Rows that ``executemany`` appends without SQLite's program: the same file, byte for byte, as statements make."""
 
 from __future__ import annotations
 
