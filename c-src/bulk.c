@@ -64,9 +64,9 @@ static int next(sqlite3_vtab_cursor *cursor) {
   (void)cursor;
   state = ROWS_END;
   if (!source) return SQLITE_OK; /* who asks outside of an insert finds an empty table */
-  while (!call_compare_failed(0)) {
-    state = source->next(source);
-    if (state != ROWS_NEXT) break;
+  for (;;) {
+    bulk_next(loop);
+    if (call_compare_failed(0) || (state = source->next(source)) != ROWS_NEXT) break;
     int rc = bulk_check(loop, source->row_bytes, source->width);
     if (rc || !appends) return rc;
     rc = bulk_append(loop);
@@ -160,6 +160,7 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   source = rows;
   source->cells = entry->loop.registers;
   loop = &entry->loop;
+  loop->changes = loop->changes_before = 0;
   appends = bulk_appends(loop);
   state = ROWS_END;
   int rc = sqlite3_step(loop->stmt);
@@ -175,6 +176,8 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
   /* The row that was being inserted when an error came is read, and not in. */
   out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
-  bulk_count(db, changes, total, out->done, rc != SQLITE_DONE);
+  out->changes = loop->changes;
+  sqlite3_int64 last = rc != SQLITE_DONE ? 0 : out->done > 0 ? loop->changes - loop->changes_before : changes;
+  bulk_count(db, last, total + loop->changes);
   return 1;
 }

@@ -7,7 +7,8 @@
 
 typedef struct bulk_outcome {
   int rc;          /* SQLITE_DONE, or the error of the row after those that are done */
-  uint32_t done;   /* rows that were inserted */
+  uint32_t done;   /* rows for which the statement has run */
+  sqlite3_int64 changes; /* of these together */
   int unsuitable;  /* the source has a row left that it cannot read */
 } bulk_outcome;
 
@@ -41,6 +42,7 @@ typedef struct bulk_loop {
   sqlite3_int64 last;
   int patience;          /* with tries that come to nothing */
   unsigned steps;        /* since the last progress callback */
+  sqlite3_int64 changes, changes_before; /* when the last row was asked for, and when the one before it was */
 } bulk_loop;
 
 /* The statement again, with its rows from `table`; what is inserted when one fails stays. 0: not possible. */
@@ -64,7 +66,10 @@ int bulk_has_module(sqlite3 *db, const char *table);
 /* Whether the connection is in a state in which nobody can tell the two ways apart. */
 int bulk_allowed(sqlite3 *db);
 
-/* The counters, as if `done` statements had inserted a row each. */
-void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed);
+/* To be called before each row. */
+void bulk_next(bulk_loop *loop);
+
+/* Sets what changes() and total_changes() say. */
+void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total);
 
 #endif

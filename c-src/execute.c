@@ -196,7 +196,8 @@ static int execute_rows(wsq_call *call, sqlite3_stmt *stmt, row_source *source, 
   reset(stmt);
   if (rc == SQLITE_OK && !copy && bulk_insert(stmt, source, &bulk)) {
     rc = bulk.rc;
-    changes = done = bulk.done;
+    changes = bulk.changes;
+    done = bulk.done;
     found = bulk.unsuitable ? ROWS_UNSUITABLE : ROWS_END;
   } else if (rc == SQLITE_OK) {
     rc = SQLITE_DONE;

@@ -20,25 +20,27 @@ static int append_find(const Vdbe *program, int first, int width, append_program
     const VdbeOp *op = &ops[at];
     switch (op->opcode) {
       case OP_Copy: /* the key: NULL stands for it in the record, and a new rowid for NULL */
-        if (rowid || at + 7 > program->nOp || op->p3 || op->p1 < first || op->p1 >= first + width) return 0;
+        if (rowid || at + 6 > program->nOp || op->p3 || op->p1 < first || op->p1 >= first + width) return 0;
         rowid = op->p2;
         out->key = op->p1 - first;
         if (op[1].opcode != OP_SoftNull || op[1].p1 != op->p1) return 0;
         if (op[2].opcode != OP_NotNull || op[2].p1 != rowid || op[2].p2 != at + 4) return 0;
         if (op[3].opcode != OP_NewRowid || op[3].p1 != out->cursor || op[3].p2 != rowid || op[3].p3) return 0;
         if (op[4].opcode != OP_MustBeInt || op[4].p1 != rowid || op[4].p2) return 0;
-        if (op[5].opcode != OP_NotExists || op[5].p1 != out->cursor || op[5].p3 != rowid || op[5].p2 != at + 7) return 0;
-        if (op[6].opcode != OP_Halt) return 0;
-        at += 6;
+        if (op[5].opcode != OP_NotExists || op[5].p1 != out->cursor || op[5].p3 != rowid || op[5].p2 <= at + 5) return 0;
+        at = op[5].p2 - 1; /* what is between is for a key that exists */
         break;
       case OP_NewRowid:
         if (rowid || op->p1 != out->cursor || op->p3) return 0;
         rowid = op->p2;
         break;
       case OP_HaltIfNull:
-        if (op->p3 < first || op->p3 >= first + width) return 0;
-        out->not_null |= 1ull << (op->p3 - first);
+      case OP_IsNull: { /* the latter in OR IGNORE */
+        int value = (op->opcode == OP_IsNull ? op->p1 : op->p3) - first;
+        if (value < 0 || value >= width) return 0;
+        out->not_null |= 1ull << value;
         break;
+      }
       case OP_MakeRecord:
         if (!rowid || op->p1 != first || op->p2 > width || op[1].opcode != OP_Insert || op[1].p2 != op->p3) return 0;
         if (op[1].p1 != out->cursor || op[1].p3 != rowid || op[2].opcode != OP_Goto || op[2].p2 != from) return 0;

@@ -5,10 +5,12 @@
  *   INSERT OR FAIL INTO t(...) SELECT c0, c1 FROM wasqlite_parameters
  *
  * OR FAIL leaves what was inserted before the row that failed, as single statements do. It overrules the table's own ON CONFLICT
- * clauses, so there must be none: in the program without OR FAIL all constraints abort. Statements are fit for it when their
+ * clauses, so there must be none: in the program without OR FAIL all constraints abort. OR IGNORE and OR REPLACE stay what they are. Statements
+ * are fit for it when their
  * program consists of operations on a list: no function that might ask for the time, for the number of changes or call back, no trigger, no
  * foreign key, no AUTOINCREMENT (which writes its counter at the end). There is no statement journal: what is inserted stays inserted,
- * whatever the error. It is used inside transactions only: elsewhere each row is one. Nor when somebody watches statements. */
+ * whatever the error; so a single statement must not have one either. It is used inside transactions only: elsewhere each row is one. Nor when
+ * somebody watches statements. */
 
 #include "bulk.h"
 
@@ -24,10 +26,12 @@ static const u8 loops_with[] = {
     OP_And,       OP_Or,          OP_Not,        OP_IsTrue,        OP_ElseEq,       OP_ZeroOrNull, OP_Add,      OP_Subtract,
     OP_Multiply,  OP_Divide,      OP_Remainder,  OP_Concat,        OP_BitAnd,       OP_BitOr,     OP_BitNot,    OP_ShiftLeft,
     OP_ShiftRight, OP_Cast,
+    /* REPLACE: the other row, and its entries in indexes */
+    OP_Delete,    OP_IdxDelete, OP_IdxRowid,  OP_Column,
 };
 
 /* The number of its constraints, or -1. */
-static int fitting(const Vdbe *program, const sqlite3_module *module, int fails) {
+static int fitting(const Vdbe *program, const sqlite3_module *module, int action) {
   int tables = 0, constraints = 0;
   for (int i = 0; i < program->nOp; i++) {
     const VdbeOp *op = &program->aOp[i];
@@ -36,7 +40,7 @@ static int fitting(const Vdbe *program, const sqlite3_module *module, int fails)
       if (op->p4.pVtab->pMod->pModule != module) return -1; /* a table of the user's with our name */
       tables++;
     } else if (op->opcode == OP_HaltIfNull || (op->opcode == OP_Halt && op->p1 != SQLITE_OK)) {
-      if (op->p2 != (fails ? OE_Fail : OE_Abort)) return -1;
+      if (op->p2 != action) return -1;
       constraints++;
     }
   }
@@ -57,15 +61,19 @@ static int skip_reading(Vdbe *program, int width) {
     const VdbeOp *op = &ops[first + i];
     if (op->opcode != OP_VColumn || op->p1 != next->p1 || op->p2 != i || op->p3 != ops[first].p3 + i || op->p5) return 0;
   }
+  for (int i = 0; i < program->nOp; i++) { /* nothing else is read into them */
+    if (ops[i].opcode == OP_Column && ops[i].p3 >= ops[first].p3 && ops[i].p3 < ops[first].p3 + width) return 0;
+  }
   ops[first].opcode = OP_Goto;
   ops[first].p2 = behind;
   ops[behind + 1].p2 = behind;
   return ops[first].p3;
 }
 
-static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table, int fails) {
+static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table,
+                                  const char *conflict) {
   sqlite3_str *sql = sqlite3_str_new(db);
-  sqlite3_str_appendf(sql, "INSERT %s%.*s SELECT ", fails ? "OR FAIL" : "", size, middle);
+  sqlite3_str_appendf(sql, "INSERT %s%.*s SELECT ", conflict, size, middle);
   for (int i = 0; i < width; i++) sqlite3_str_appendf(sql, i ? ",c%d" : "c%d", i);
   sqlite3_str_appendf(sql, " FROM %s", table);
   char *text = sqlite3_str_finish(sql);
@@ -87,14 +95,22 @@ static int token(const char **at, const char **start, int *size) {
   return type;
 }
 
-/* INSERT (what comes before VALUES) VALUES (?, :name, ...): that middle and the number of parameters. 0: something else. Parameters
- * with a number may come in another order, and a name may come twice: then there are fewer of them. */
-static int values_of(const char *sql, const char **middle, int *middle_size) {
+/* INSERT OR (what happens in a conflict) (what comes before VALUES) VALUES (?, :name, ...): these two and the number of parameters. 0:
+ * something else. Parameters with a number may come in another order, and a name may come twice: then there are fewer of them. */
+static int values_of(const char *sql, const char **conflict, const char **middle, int *middle_size) {
   const char *at = sql, *start;
-  int size, type, width = 0;
-  if (token(&at, &start, &size) != TK_INSERT) return 0;
+  int size, type = token(&at, &start, &size), width = 0;
+  if (type != TK_INSERT && type != TK_REPLACE) return 0;
+  *conflict = type == TK_REPLACE ? "OR REPLACE" : NULL;
   *middle = at;
-  if (token(&at, &start, &size) != TK_INTO) return 0;
+  if ((type = token(&at, &start, &size)) == TK_OR && !*conflict) {
+    type = token(&at, &start, &size);
+    if (type != TK_IGNORE && type != TK_REPLACE) return 0;
+    *conflict = type == TK_REPLACE ? "OR REPLACE" : "OR IGNORE";
+    *middle = at;
+    type = token(&at, &start, &size);
+  }
+  if (type != TK_INTO) return 0;
   while ((type = token(&at, &start, &size)) != TK_VALUES) {
     if (type == TK_SEMI || type == TK_SELECT || type == TK_VARIABLE || size == 0) return 0;
   }
@@ -111,25 +127,42 @@ static int values_of(const char *sql, const char **middle, int *middle_size) {
   return size == 0 ? width : 0;
 }
 
+/* Without a conflict clause: what aborts single statements fails here. One constraint more would be one that OR FAIL overrules:
+ * one that ignores the row, or replaces another. */
+static sqlite3_stmt *prepare_failing(sqlite3 *db, const char *middle, int size, int width, const char *table, const sqlite3_module *module) {
+  sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, "");
+  int constraints = aborts ? fitting((const Vdbe *)aborts, module, OE_Abort) : -1;
+  sqlite3_finalize(aborts);
+  sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, "OR FAIL");
+  if (!fails || fitting((const Vdbe *)fails, module, OE_Fail) == constraints) return fails;
+  sqlite3_finalize(fails);
+  return NULL;
+}
+
 int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const sqlite3_module *module) {
   sqlite3 *db = sqlite3_db_handle(stmt);
-  const char *sql = sqlite3_sql(stmt), *middle;
-  int size, width = sql ? values_of(sql, &middle, &size) : 0;
-  if (width == 0 || width != sqlite3_bind_parameter_count(stmt)) return 0;
-  sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, 0);
-  int constraints = aborts ? fitting((const Vdbe *)aborts, module, 0) : -1;
-  sqlite3_finalize(aborts);
-  sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, 1);
-  Vdbe *program = (Vdbe *)fails;
-  /* One more would be one that OR FAIL overrules: a constraint that ignores the row, or replaces another. */
-  int first = fails && fitting(program, module, 1) == constraints ? skip_reading(program, width) : 0;
+  const char *sql = sqlite3_sql(stmt), *conflict, *middle;
+  int size, width = sql ? values_of(sql, &conflict, &middle, &size) : 0;
+  if (width == 0 || width != sqlite3_bind_parameter_count(stmt) || ((Vdbe *)stmt)->usesStmtJournal) return 0;
+  sqlite3_stmt *loops;
+  if (!conflict) {
+    loops = prepare_failing(db, middle, size, width, table, module);
+  } else {
+    loops = prepare_loop(db, middle, size, width, table, conflict);
+    if (loops && fitting((const Vdbe *)loops, module, OE_Abort) < 0) {
+      sqlite3_finalize(loops);
+      return 0;
+    }
+  }
+  Vdbe *program = (Vdbe *)loops;
+  int first = loops ? skip_reading(program, width) : 0;
   if (!first) {
-    sqlite3_finalize(fails);
+    sqlite3_finalize(loops);
     return 0;
   }
-  /* The only operation on the list that asks for a statement journal is MustBeInt. What it raises is to leave earlier rows too. */
+  /* What fails is to leave earlier rows. */
   program->usesStmtJournal = 0;
-  loop->stmt = fails;
+  loop->stmt = loops;
   loop->registers = (row_value *)&program->aMem[first];
   loop->appends = append_find(program, first, width, &loop->append);
   return 1;
@@ -163,7 +196,12 @@ int bulk_has_module(sqlite3 *db, const char *table) { return sqlite3HashFind(&db
 
 int bulk_allowed(sqlite3 *db) { return !db->autoCommit && !db->mTrace && !db->xAuth && !db->mallocFailed; }
 
-void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed) {
-  db->nTotalChange = total_before + done;
-  db->nChange = failed ? 0 : done > 0 ? 1 : changes_before;
+void bulk_next(bulk_loop *loop) {
+  loop->changes_before = loop->changes;
+  loop->changes = ((Vdbe *)loop->stmt)->nChange;
+}
+
+void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total) {
+  db->nChange = changes;
+  db->nTotalChange = total;
 }

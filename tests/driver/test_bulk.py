@@ -111,6 +111,32 @@ def test_strict_tables(con: wasqlite.Connection) -> None:
     assert con.execute("select count(*), changes(), total_changes() from t").fetchone() == (400, 0, 400)
 
 
+TWICE = [
+    (5, "again", 1.25),
+    (1000, "name 7", None),
+    (8, "name 9", 2.5),
+    (8, "again", 2.5),
+    (9, "NAME 11", 9.75),
+    ROWS[3],
+]
+
+
+@pytest.mark.parametrize("last", [(2000, "last", 0.5), ROWS[399]])
+@pytest.mark.parametrize("bad", ["none", "null", "no integer"])
+@pytest.mark.parametrize("conflict", ["insert or ignore", "replace"])
+@pytest.mark.parametrize("table", [table for table in TABLES if table != "strict"])
+def test_conflicts(same: Same, table: str, conflict: str, bad: str, last: Any) -> None:
+    rows = [*ROWS, *TWICE, *((a + 3000, f"more {b}", c) for a, b, c in ROWS), *TWICE, last]
+    if BAD[bad] is not None:
+        rows.insert(450, BAD[bad])
+
+    def case(s: Subject) -> Any:
+        s.con.executescript(TABLES[table])
+        return outcome(s, f"{conflict} into t(a, b, c) values (?, ?, ?)", rows)
+
+    same(case)
+
+
 STATEMENTS = [
     "insert into t values (?, ?, ?)",
     "insert into main.t values(?,?,?);",

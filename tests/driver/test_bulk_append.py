@@ -176,6 +176,9 @@ def test_keys(keys: str, columns: str) -> None:
         rows.append(tuple(cells[name] for name in names))
     said = compare(f"create table t({columns})", "insert into t values (?, ?, ?)", rows)
     assert (said is None) == (keys not in ("twice", "no integer", "no whole number"))
+    for conflict in ("ignore", "replace"):
+        said = compare(f"create table t({columns})", f"insert or {conflict} into t values (?, ?, ?)", rows)
+        assert (said is None) == (keys not in ("no integer", "no whole number"))
 
 
 def test_rowids_after_the_largest_are_random() -> None:
@@ -207,7 +210,8 @@ def test_constraints_and_columns(schema: str, bad: Any) -> None:
     rows: list[Any] = [(i, f"n{i}", i / 2) for i in range(200)]
     if bad:
         rows.insert(150, bad)
-    compare(schema, "insert into t(a, b, c) values (?, ?, ?)", rows)
+    for conflict in ("", "or ignore", "or replace"):
+        compare(schema, f"insert {conflict} into t(a, b, c) values (?, ?, ?)", [*rows, *rows] if conflict else rows)
 
 
 @pytest.mark.parametrize("limit", [30, 100, 1000])
@@ -273,10 +277,12 @@ def test_progress_handlers_interrupt() -> None:
 
 
 @pytest.mark.usual_batches
+@pytest.mark.parametrize("conflict", ["", "or ignore", "or replace"])
 @pytest.mark.parametrize(
-    ("columns", "appended"), [("a, b", True), ("a integer primary key, b", True), ("a, b unique", False)]
+    ("columns", "appended"),
+    [("a, b", True), ("a integer primary key, b", True), ("a, b not null", True), ("a, b unique", False)],
 )
-def test_where_the_program_is_left_out(columns: str, appended: bool) -> None:
+def test_where_the_program_is_left_out(columns: str, appended: bool, conflict: str) -> None:
     con = wasqlite.connect(":memory:")
     con.execute(f"create table t({columns})")
     calls = 0
@@ -287,7 +293,7 @@ def test_where_the_program_is_left_out(columns: str, appended: bool) -> None:
         return 0
 
     con.set_progress_handler(progress, 1)
-    con.executemany("insert into t values (?, ?)", ((i, i) for i in range(1000)))
+    con.executemany(f"insert {conflict} into t values (?, ?)", ((i, i) for i in range(1000)))
     con.set_progress_handler(None, 0)
     # The program has several jumps for each row, after which it looks; who appends looks once.
     assert (1000 <= calls < 1500) if appended else calls >= 2000
