@@ -9,7 +9,6 @@
 #include <string.h>
 
 static const char TABLE[] = "wasqlite_parameters";
-enum { COLUMNS = 64 };
 
 /* -- the table: no arguments, no constraints, one pass ------------------------------------------------------------ */
 
@@ -21,9 +20,9 @@ static int state;   /* what the source's `next` said last */
 
 static int connect(sqlite3 *db, void *unused, int argc, const char *const *argv, sqlite3_vtab **out, char **message) {
   (void)unused, (void)argc, (void)argv, (void)message;
-  char sql[32 + 5 * COLUMNS] = "CREATE TABLE x(";
+  char sql[32 + 5 * BULK_COLUMNS] = "CREATE TABLE x(";
   char *at = sql + strlen(sql);
-  for (int i = 0; i < COLUMNS; i++) at += strlen(sqlite3_snprintf(8, at, i ? ",c%d" : "c%d", i));
+  for (int i = 0; i < BULK_COLUMNS; i++) at += strlen(sqlite3_snprintf(8, at, i ? ",c%d" : "c%d", i));
   memcpy(at, ")", 2);
   int rc = sqlite3_declare_vtab(db, sql);
   if (rc) return rc;
@@ -144,7 +143,7 @@ static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
   entry->stmt = stmt;
   entry->next = known;
   known = entry;
-  if (width == 0 || width > COLUMNS) return entry;
+  if (width == 0 || width > BULK_COLUMNS) return entry;
   if (!bulk_has_module(db, TABLE) && sqlite3_create_module_v2(db, TABLE, &module, NULL, NULL)) return entry;
   bulk_prepare(&entry->loop, stmt, TABLE, &module);
   return entry;

@@ -21,15 +21,18 @@ void bulk_forget(sqlite3_stmt *stmt);
 
 /* By sqlite_bulk.h and sqlite_append.h, which know SQLite's insides. */
 
+enum { BULK_COLUMNS = 64 };
+
 /* A program that does for each row what appends it to a table: a new rowid or an INTEGER PRIMARY KEY, NOT NULL, a record, an insert. */
 typedef struct append_program {
-  int cursor;           /* of the table */
-  int columns;          /* of the table's record: the row's first ones */
-  int key;              /* the column that is the rowid, or -1 */
+  int cursor;             /* of the table */
+  int columns;            /* of the table's record */
+  int sources[BULK_COLUMNS]; /* the registers where their values are: of the row, constants; 0: NULL */
+  int key;                /* the register with the value of the column that is the rowid; 0: there is none */
+  int not_null[BULK_COLUMNS], not_nulls; /* registers that hold no NULL */
   int counts, sets_rowid; /* whether OP_Insert counts the row, and whether it is the connection's last rowid */
-  int steps;            /* of the program, per row */
-  uint64_t not_null;    /* a bit for each column */
-  const char *affinity; /* of columns, as OP_MakeRecord has it: may end early */
+  int steps;              /* of the program, per row */
+  const char *affinity;   /* of columns, as OP_MakeRecord has it: may end early */
 } append_program;
 
 /* A statement that loops. */

@@ -7,45 +7,63 @@
 
 #include "bulk.h"
 
-/* Reads the program from where it takes a row to where it goes back for the next one. */
+/* Where a register's value comes from: itself, unless the program has moved another's there. */
+static int source_of(const int (*moves)[2], int count, int to) {
+  while (count-- > 0) {
+    if (moves[count][1] == to) return moves[count][0];
+  }
+  return to;
+}
+
+/* Reads the program from where it takes a row, which is in registers from `first` on, to where it goes back for the next one. */
 static int append_find(const Vdbe *program, int first, int width, append_program *out) {
   const VdbeOp *ops = program->aOp;
-  int from = 0, rowid = 0, at;
+  int moves[BULK_COLUMNS + 1][2], moved = 0, from = 0, rowid = 0;
   memset(out, 0, sizeof *out);
-  out->key = -1;
   while (from < program->nOp && ops[from].opcode != OP_OpenWrite) from++;
   out->cursor = from < program->nOp ? ops[from].p1 : 0;
   if (++from >= program->nOp || ops[from].opcode != OP_Yield) return 0;
-  for (at = from + 1; at < program->nOp; at++) {
+  for (int at = from + 1; at + 2 < program->nOp; at++) {
     const VdbeOp *op = &ops[at];
     switch (op->opcode) {
-      case OP_Copy: /* the key: NULL stands for it in the record, and a new rowid for NULL */
-        if (rowid || at + 6 > program->nOp || op->p3 || op->p1 < first || op->p1 >= first + width) return 0;
+      case OP_SCopy:
+      case OP_SoftNull: /* stands in the record for the key */
+        if (moved > BULK_COLUMNS || (op->opcode == OP_SCopy && (op->p1 < first || op->p1 >= first + width))) return 0;
+        moves[moved][0] = op->opcode == OP_SCopy ? op->p1 : 0;
+        moves[moved++][1] = op->opcode == OP_SCopy ? op->p2 : op->p1;
+        break;
+      case OP_Copy: /* the key */
+        if (out->key || rowid || op->p3 || op->p1 < first || op->p1 >= first + width) return 0;
+        out->key = op->p1;
         rowid = op->p2;
-        out->key = op->p1 - first;
-        if (op[1].opcode != OP_SoftNull || op[1].p1 != op->p1) return 0;
-        if (op[2].opcode != OP_NotNull || op[2].p1 != rowid || op[2].p2 != at + 4) return 0;
-        if (op[3].opcode != OP_NewRowid || op[3].p1 != out->cursor || op[3].p2 != rowid || op[3].p3) return 0;
-        if (op[4].opcode != OP_MustBeInt || op[4].p1 != rowid || op[4].p2) return 0;
-        if (op[5].opcode != OP_NotExists || op[5].p1 != out->cursor || op[5].p3 != rowid || op[5].p2 <= at + 5) return 0;
-        at = op[5].p2 - 1; /* what is between is for a key that exists */
+        break;
+      case OP_NotNull: /* a new rowid for NULL */
+        if (!out->key || op->p1 != rowid || op->p2 != at + 2 || at + 4 >= program->nOp) return 0;
+        if (op[1].opcode != OP_NewRowid || op[1].p1 != out->cursor || op[1].p2 != rowid || op[1].p3) return 0;
+        if (op[2].opcode != OP_MustBeInt || op[2].p1 != rowid || op[2].p2) return 0;
+        at += 2;
+        break;
+      case OP_NotExists: /* what is between is for a key that exists */
+        if (!out->key || op->p1 != out->cursor || op->p3 != rowid || op->p2 <= at) return 0;
+        at = op->p2 - 1;
         break;
       case OP_NewRowid:
         if (rowid || op->p1 != out->cursor || op->p3) return 0;
         rowid = op->p2;
         break;
       case OP_HaltIfNull:
-      case OP_IsNull: { /* the latter in OR IGNORE */
-        int value = (op->opcode == OP_IsNull ? op->p1 : op->p3) - first;
-        if (value < 0 || value >= width) return 0;
-        out->not_null |= 1ull << value;
+      case OP_IsNull: /* the latter in OR IGNORE */
+        if (out->not_nulls >= BULK_COLUMNS) return 0;
+        out->not_null[out->not_nulls] = source_of(moves, moved, op->opcode == OP_IsNull ? op->p1 : op->p3);
+        if (!out->not_null[out->not_nulls] || out->not_null[out->not_nulls] == rowid) return 0;
+        out->not_nulls++;
         break;
-      }
       case OP_MakeRecord:
-        if (!rowid || op->p1 != first || op->p2 > width || op[1].opcode != OP_Insert || op[1].p2 != op->p3) return 0;
+        if (!rowid || op->p2 > BULK_COLUMNS || op[1].opcode != OP_Insert || op[1].p2 != op->p3) return 0;
         if (op[1].p1 != out->cursor || op[1].p3 != rowid || op[2].opcode != OP_Goto || op[2].p2 != from) return 0;
         if (op[1].p5 & ~(OPFLAG_NCHANGE | OPFLAG_LASTROWID | OPFLAG_APPEND | OPFLAG_USESEEKRESULT)) return 0;
         out->columns = op->p2;
+        for (int i = 0; i < op->p2; i++) out->sources[i] = source_of(moves, moved, op->p1 + i);
         out->affinity = op->p4type == P4_NOTUSED || !op->p4.z ? "" : op->p4.z;
         out->counts = (op[1].p5 & OPFLAG_NCHANGE) != 0;
         out->sets_rowid = (op[1].p5 & OPFLAG_LASTROWID) != 0;
@@ -70,16 +88,17 @@ static u8 *put_integer(u8 *at, i64 value, int bytes) {
 }
 
 /* As OP_MakeRecord. The record's first byte; NULL: a value for the program. */
-static const u8 *make_record(Mem *value, const append_program *program, int zero_and_one, int *size) {
+static const u8 *make_record(Mem *registers, const append_program *program, int zero_and_one, int *size) {
   u8 header[RECORD_HEADER + 10], *type = header + 1;
   u8 *const payload = record + RECORD_HEADER, *at = payload;
   const u8 *const end = payload + RECORD_BYTES, *const last_type = header + 124;
   const char *affinity = program->affinity;
-  for (int i = 0; i < program->columns; i++, value++) {
+  for (int i = 0; i < program->columns; i++) {
+    Mem *const value = &registers[program->sources[i]];
     const char wanted = *affinity ? *affinity++ : SQLITE_AFF_BLOB;
     u16 flags = value->flags;
     if (type >= last_type || at >= end - 8) return NULL;
-    if (i == program->key || (flags & MEM_Null)) {
+    if (!program->sources[i] || (flags & MEM_Null)) {
       *type++ = 0;
       continue;
     }
@@ -167,7 +186,7 @@ int bulk_append(bulk_loop *loop) {
   sqlite3 *db = program->db;
   const append_program *append = &loop->append;
   VdbeCursor *table = program->apCsr[append->cursor];
-  Mem *values = (Mem *)loop->registers;
+  Mem *registers = program->aMem;
   if (loop->patience < 0 || !table || table->eCurType != CURTYPE_BTREE || !table->isTable || table->useRandomRowid) return BULK_DECLINED;
   if (interrupted(loop, db)) return SQLITE_INTERRUPT;
 
@@ -180,19 +199,19 @@ int bulk_append(bulk_loop *loop) {
   }
 
   i64 key;
-  const Mem *given = append->key < 0 ? NULL : &values[append->key];
-  if (!given || (given->flags & MEM_Null)) {
+  const Mem *given = &registers[append->key];
+  if (!append->key || (given->flags & MEM_Null)) {
     if (loop->last == LARGEST_INT64) return give_up(loop);
     key = loop->last + 1;
   } else {
     key = given->u.i;
     if (!(given->flags & MEM_Int) || (key <= loop->last && !empty)) return give_up(loop);
   }
-  for (u64 left = append->not_null; left; left &= left - 1) {
-    if (values[__builtin_ctzll(left)].flags & MEM_Null) return give_up(loop);
+  for (int i = 0; i < append->not_nulls; i++) {
+    if (registers[append->not_null[i]].flags & MEM_Null) return give_up(loop);
   }
   BtreePayload payload = {.nKey = key};
-  payload.pData = make_record(values, append, program->minWriteFileFormat >= 4, &payload.nData);
+  payload.pData = make_record(registers, append, program->minWriteFileFormat >= 4, &payload.nData);
   if (!payload.pData || payload.nData > db->aLimit[SQLITE_LIMIT_LENGTH]) return give_up(loop);
 
   if (append->counts) program->nChange++;

@@ -181,6 +181,12 @@ def test_keys(keys: str, columns: str) -> None:
         assert (said is None) == (keys not in ("no integer", "no whole number"))
 
 
+@pytest.mark.parametrize("keys", KEYS)
+def test_keys_by_the_name_of_rowid(keys: str) -> None:
+    rows = [(f"name {i}", key) for i, key in enumerate(KEYS[keys])]
+    compare("create table t(a, b, c default 5)", "insert into t(b, rowid) values (?, ?)", rows)
+
+
 def test_rowids_after_the_largest_are_random() -> None:
     con = wasqlite.connect(":memory:")
     con.execute("create table t(a)")
@@ -196,6 +202,12 @@ def test_rowids_after_the_largest_are_random() -> None:
         "create table t(a integer primary key, b not null, c text not null)",
         "create table t(a integer primary key not null, b, c)",
         "create table t(a, b, c, d)",
+        "create table t(d, c text, e default 7, b int, a real, f)",
+        "create table t(id integer primary key, d default 'x', a, b not null, c)",
+        "create table t(c not null, b text default 'y', a integer primary key, d real default 5, e text default 5)",
+        "create table t(a, b, c, d not null default 1)",
+        "create table t(a, b, c, d not null)",
+        "create table t(id integer primary key autoincrement, a, b, c)",
         "create table t(a, b, c, d default 7)",
         "create table t(a, b, c, d as (a + 1))",
         "create table t(a int, b text, c real) strict",
