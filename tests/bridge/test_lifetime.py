@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -240,6 +241,62 @@ def test_a_forked_child_is_refused_and_the_parent_goes_on(library):
 
         assert in_child(child) == 7
         assert add(1, 2) == 3
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_refused_also_while_another_thread_was_inside(library):
+    entered, leave = threading.Event(), threading.Event()
+
+    def call(n):
+        entered.set()
+        leave.wait(60)
+        return n
+
+    with open_with(library, call) as instance:
+        snapshot = instance.snapshot()
+        thread = threading.Thread(target=lambda: instance.function("call")(1))
+        thread.start()
+        entered.wait(60)
+
+        def child():
+            refused = 0
+            for act in (instance.snapshot, lambda: instance.restore(snapshot), lambda: instance.function("add")):
+                try:
+                    act()
+                except ForkedInstance:
+                    refused += 1
+            instance.close()
+            return refused
+
+        try:
+            assert in_child(child) == 3
+        finally:
+            leave.set()
+            thread.join()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_a_callback_leaves_the_child_its_way_out(library):
+    children = []
+
+    def call(n):
+        children.append(os.fork())
+        if not children[-1]:
+            signal.alarm(60)
+        return n
+
+    instance = open_with(library, call)
+    code = 1
+    try:
+        if instance.function("call")(7) == 7:
+            code = 5
+    finally:
+        if children == [0]:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == code == 5
+    instance.close()
 
 
 @needs_fork

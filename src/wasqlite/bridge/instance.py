@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from functools import partial
-from threading import RLock
 
 from wasqlite.bridge import calls
 from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
@@ -88,7 +87,7 @@ class Instance:
         self.opened: tuple[Policy | None, tuple[Host, ...], int | None]
         self.exports = exports
         self.memory = memory
-        self.lock = RLock()
+        self.lock = state.lock
         self.parked: list[BaseException] = []
         self.state = state
         self.held: list[Held] = []
