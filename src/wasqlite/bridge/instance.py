@@ -310,8 +310,9 @@ class Instance:
 
     def refuse(self) -> None:
         """Raise the reason why there can be no more calls; unless the policy is to roll back, and it can be done."""
-        self._roll_back(0)
-        dead = self.state.dead
+        with self.lock:  # another thread may be restoring it just now
+            self._roll_back(0)
+            dead = self.state.dead
         if dead is not None:
             raise type(dead)(*dead.args) from dead.__cause__
 
