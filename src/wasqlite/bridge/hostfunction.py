@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.state import State
 
 
@@ -32,11 +33,14 @@ class HostFunction:
 
     ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it
     makes the generator that is resumed for each call, with the nets of ``trampoline``.
+
+    ``lanes`` serves a bare function "i" -> "i" in place of ``call``.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
     __slots__ = (
-        "bare", "call", "fallback", "module", "name", "on_error", "params", "reentrant", "result", "retry", "serve"
+        "bare", "call", "fallback", "lanes", "module", "name", "on_error", "params", "reentrant", "result", "retry",
+        "serve",
     )  # fmt: skip
 
     def __init__(
@@ -52,8 +56,9 @@ class HostFunction:
         reentrant: bool = False,
         bare: bool = False,
         serve: Callable[[list[BaseException], State], Generator[None, None, None]] | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
-        assert not bare or params == result == ""
+        assert not bare or params == result == ("" if lanes is None else "i")
         self.module = module
         self.name = name
         self.params = params
@@ -64,6 +69,7 @@ class HostFunction:
         self.reentrant = reentrant or bare
         self.bare = bare
         self.serve = serve
+        self.lanes = lanes
         self.fallback = self.failure()
 
     def failure(self) -> list[int | float]:
