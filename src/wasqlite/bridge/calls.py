@@ -199,7 +199,7 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
     begin, started, names = limits(instance)
     namespace.update(names)
     ended = ""
-    if lanes and hold_gil and instance.lanes is not None:
+    if lanes and hold_gil:
         # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
         # before which there is no other outermost call; and nested ones have `nest` take it back.
         namespace["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "

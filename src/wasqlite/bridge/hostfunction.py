@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.state import State
 
 
@@ -34,7 +33,8 @@ class HostFunction:
     ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it
     makes the generator that is resumed for each call, with the nets of ``trampoline``.
 
-    ``lanes`` serves a bare function "i" -> "i" in place of ``call``.
+    ``lanes``: a bare function "i" -> "i" that has no ``call`` but resumes ``Instance.lanes``, and returns 0 if that one
+    is under way already. A module has one of these at most.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
@@ -56,9 +56,9 @@ class HostFunction:
         reentrant: bool = False,
         bare: bool = False,
         serve: Callable[[list[BaseException], State], Generator[None, None, None]] | None = None,
-        lanes: Lanes | None = None,
+        lanes: bool = False,
     ) -> None:
-        assert not bare or params == result == ("" if lanes is None else "i")
+        assert not bare or params == result == ("i" if lanes else "")
         self.module = module
         self.name = name
         self.params = params

@@ -102,7 +102,8 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
-        self.lanes: Lanes | None = None
+        self._lanes: Lanes | None = None
+        self._lanes_at: tuple[ctypes.Array[ctypes.c_uint64], memoryview] | None = None
         self._frame: Extern | None = None
         """The memory in which the arguments of host functions are handed over."""
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
@@ -199,7 +200,7 @@ class Instance:
         api, context = self._api, self._context
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
-        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if function.lanes is None]
+        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if not function.lanes]
         self._trampolines += trampolines
         self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
         callbacks = [trampoline.callback for trampoline in trampolines]
@@ -221,10 +222,8 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
-        for function in functions:
-            if function.lanes is not None:
-                self.lanes = function.lanes
-                self.lanes.attach(api, context, instance, frame)
+        if len(trampolines) < len(functions):
+            self._lanes_at = instance, frame
         return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
 
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
@@ -269,6 +268,17 @@ class Instance:
         """
         return calls.prepare(self, name, arguments)
 
+    @property
+    def lanes(self) -> Lanes:
+        """The generators that a host function with ``lanes`` resumes."""
+        if self._lanes is None:
+            from wasqlite.bridge.lanes import Lanes  # what only some programs need
+
+            if self._lanes_at is None:
+                raise BridgeError(f"{self.name} has no host function for lanes")
+            self._lanes = Lanes(self._api, self._context, *self._lanes_at)
+        return self._lanes
+
     def arena(self) -> Arena:
         """Scratch memory of the guest's heap, freed when the ``with`` block ends."""
         return Arena(self)
@@ -297,8 +307,8 @@ class Instance:
                 f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host "
                 "function that is not declared reentrant; call it after the first call has returned"
             )
-        if self.lanes is not None:
-            self.lanes.release()  # the call may be one that gives up the GIL
+        if self._lanes is not None:
+            self._lanes.release()  # the call may be one that gives up the GIL
         self.state.reentrant = False
         if opened is not True:
             # All others that are under way were prepared when they made their calls.
@@ -509,8 +519,8 @@ class Instance:
             self._finalizer()
             for trampoline in self._trampolines:
                 trampoline.close()
-            if self.lanes is not None:
-                self.lanes.close()
+            if self._lanes is not None:
+                self._lanes.close()
 
     def __enter__(self) -> Instance:
         return self

@@ -1,7 +1,8 @@
 """Generators that a guest resumes by number: the shortest way from compiled wasm into Python code.
 
-As for all host functions, what is resumed is a generator, so that no exception can reach the runtime (``trampoline``).
-A lane is one of its own for a single purpose, so that it need not look up what it is called for. There are two ways into it:
+As for all host functions, what is resumed is a generator, so that no exception can reach the runtime
+(``trampoline``). A lane is one of its own for a single purpose, so that it need not look up what it is called for.
+There are two ways into it:
 
 - ctypes calls ``generator.__next__``, and takes the GIL before and gives it up after that.
 - While the guest holds the GIL, none of this is needed, and the runtime calls a function of Python's own C API:
@@ -34,38 +35,32 @@ def _next() -> int | None:
 
 
 class Lanes:
-    """The lanes of one instance, to be given to the ``HostFunction`` that resumes them."""
+    """The lanes of one instance: generators by the number that the guest gives its host function with ``lanes``."""
 
-    __slots__ = ("_api", "_context", "_instance", "_kept", "_table", "held")
+    __slots__ = ("_api", "_context", "_kept", "_table", "held")
 
-    def __init__(self) -> None:
-        self._kept: list[object] = []
-        """What the table's functions refer to by address."""
-        self._table: Extern | None = None
-        self.held: Any
-        """One number: ``LANES`` while the guest runs and its thread has the GIL."""
-
-    def attach(self, api: Api, context: int, instance: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
-        """Tell the adapter's instance."""
+    def __init__(self, api: Api, context: int, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
         self._api = api
         self._context = context
-        self._instance = instance
+        table = api.export(context, adapter, "lanes", TABLE)
+        assert table is not None
+        self._table: Extern = table
+        self._kept: list[object] = []
+        """What the table's functions refer to by address."""
         self.held = frame[HELD : HELD + 4].cast("i")
+        """One number: ``LANES`` while the guest runs and its thread has the GIL."""
 
     def release(self) -> None:
         """The guest is about to be called in a way that may give up the GIL."""
         self.held[0] = 0
 
     def put(self, number: int, generator: Generator[None, Any, None]) -> None:
-        """The generator, which stands at a ``yield``, is resumed when the guest gives this number, from now on for ever.
+        """The generator, which stands at a ``yield``, is resumed when the guest gives this number, for ever.
 
         It must have the nets of ``trampoline`` and yield nothing but None.
         """
         assert 0 <= number < LANES
         api, context = self._api, self._context
-        if self._table is None:
-            self._table = api.export(context, self._instance, "lanes", TABLE)
-            assert self._table is not None
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         thunk = HostCallback(generator.__next__)
         through_ctypes = Extern(kind=FUNC)

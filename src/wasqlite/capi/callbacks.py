@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 
 from wasqlite.bridge import BridgeError, HostFunction, Memory
-from wasqlite.bridge.lanes import Lanes
 from wasqlite.bridge.record import Record
 from wasqlite.capi.batch import FLOAT, INTEGER
 from wasqlite.capi.callback_block import KEY, LANE
@@ -60,6 +59,7 @@ class Callbacks:
         "_makers",
         "_memory",
         "_next",
+        "_put_lane",
         "_recipes",
         "_scalars",
         "_values",
@@ -67,7 +67,6 @@ class Callbacks:
         "ignored",
         "in_hook",
         "instances",
-        "lanes",
         "progress",
         "state",
     )
@@ -84,7 +83,6 @@ class Callbacks:
         """Whether a callback is running from which SQLite must not be called."""
         self.ignored: Callable[[BaseException, object], None] = _silent
         """Told of every exception that SQLite's caller may not get to see, with the callable that raised it."""
-        self.lanes = Lanes()
         self._made: dict[int, tuple[Generator[None, None, None], list[Target]]] = {}
         """The lanes that there are, by their number, and how they are told whom to serve."""
         self._lanes: dict[int, int] = {}
@@ -95,6 +93,7 @@ class Callbacks:
         self._makers: dict[int, Maker] = {_CALL_DOUBT: lambda _: self._doubt}
         self._recipes: dict[int, Recipe] = {}
         self._next = 0
+        self._put_lane: Callable[[int, Generator[None, None, None]], None] = _nowhere
         self._values: Values | None = None
         self._forgotten: Callable[[], int] | None = None
 
@@ -103,7 +102,7 @@ class Callbacks:
         self._memory = memory
         return [
             HostFunction("wasqlite", "callback", "", "", self.dispatch, bare=True, serve=self._serve),
-            HostFunction("wasqlite", "lane", "i", "i", _nothing, bare=True, lanes=self.lanes),
+            HostFunction("wasqlite", "lane", "i", "i", _nothing, bare=True, lanes=True),
         ]
 
     def _serve(self, parked: list[BaseException], state: State) -> Generator[None, None, None]:
@@ -142,6 +141,7 @@ class Callbacks:
                 finally:
                     self.state.reentrant = False
 
+            self._put_lane = instance.lanes.put
             self._values = Values(self._memory, instance.function("wsq_callback", hold_gil=True)(), allocate)
 
     @property
@@ -155,7 +155,13 @@ class Callbacks:
         if self._values is not None:
             self._values.allocate = _nothing
         self._values = self._forgotten = None
+        for lane in self._made:
+            try:
+                self._serve_in(lane, _NO_TARGET)
+            except (Switch, ValueError):
+                pass  # it is garbage itself, in a cycle, and was ended already; or it is running
         self._made.clear()
+        self._put_lane = _nowhere
         for registered in (self.hooks, self.instances, self._handlers, self._lanes, self._makers, self._scalars):
             registered.clear()
         self._recipes.clear()
@@ -183,7 +189,7 @@ class Callbacks:
             del self._handlers[key]
             lane = self._lanes.pop(key, 0)
             if lane:
-                self._serve_in(lane, self._no_target())
+                self._serve_in(lane, _NO_TARGET)
                 self._free.append(lane)
 
     def settle(self) -> None:
@@ -235,7 +241,7 @@ class Callbacks:
         self.instances.update(dict.fromkeys(saved.instances, _GIVEN_UP))
         self._free = list(saved.free)
         for lane in self._made:
-            self._serve_in(lane, self._no_target())
+            self._serve_in(lane, _NO_TARGET)
         for key, lane in saved.lanes.items():
             self._open_lane(key, lane)
 
@@ -267,7 +273,7 @@ class Callbacks:
             targets = [target]
             generator = serve_lane(targets, self.place(), self.progress.parked, self.state)
             next(generator)
-            self.lanes.put(lane, generator)
+            self._put_lane(lane, generator)
             self._made[lane] = generator, targets
         else:
             generator, targets = made
@@ -279,12 +285,6 @@ class Callbacks:
         """A lane seems not to have answered. If it was not struck by an exception, it did, with this very integer."""
         if not self.progress.parked:
             self.values.put_doubted()
-
-    def _no_target(self) -> Target:
-        def refuse(_: object) -> None:
-            raise BridgeError("the guest called back for a lane that is not in use")
-
-        return refuse, self.values.words, b""
 
     # -- for handlers ------------------------------------------------------------------------------------------
 
@@ -354,6 +354,17 @@ class Admission:
 
 def _nothing(size: int) -> int:
     return 0
+
+
+def _nowhere(lane: int, generator: Generator[None, None, None]) -> None:
+    raise BridgeError("there is no guest any more")
+
+
+def _refuse(_: object) -> None:
+    raise BridgeError("the guest called back for a lane that is not in use")
+
+
+_NO_TARGET: Target = _refuse, memoryview(bytes(128)).cast("q"), b""
 
 
 def _silent(error: BaseException, function: object) -> None:
