@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from guest_with_lanes import WAT, functions, put
 from storm import storm
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 WAYS = [{}, {"hold_gil": True}, {"lanes": True}]
 
 
@@ -133,7 +133,7 @@ def test_other_threads_get_their_turn(instance, way):
 
 
 STORM = f"""
-sys.path[:0] = [{str(HERE)!r}]
+sys.path[:0] = [{str(TESTS)!r}]
 from guest_with_lanes import WAT, functions, put
 from wasqlite.bridge import Library
 instance = Library.from_wat(WAT, interruptible=False).open(hosts=[functions])
