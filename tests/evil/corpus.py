@@ -218,7 +218,7 @@ add("an endless start function", lambda: wat('(func $s (loop $l (br $l))) (start
 add("a start function that traps", lambda: wat('(func $s unreachable) (start $s) (func (export "f"))'), Trap, "")
 add("an initializer that traps", lambda: wat('(func (export "_initialize") unreachable)'), Trap, "unreachable")
 add("an endless initializer", lambda: wat('(func (export "_initialize") (loop $l (br $l)))'), DeadlineExceeded, LATE)
-add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), TypeError, "")
+add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), LinkError, "without")
 
 # -- memory -----------------------------------------------------------------------------------------------------------
 
