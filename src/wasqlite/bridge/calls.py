@@ -30,6 +30,7 @@ _RESULTS = {
 }
 
 # `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
+# What callbacks raised before a nested call is set aside meanwhile: it is raised by the call that it was raised in.
 _TEMPLATE = """
 def call({arguments}):
     if state.dead is not None:
@@ -40,24 +41,31 @@ def call({arguments}):
         {stores}
         depth = state.depth
         reentrant = state.reentrant
-        pointer = None
+        pointer = aside = None
         try:
-            if depth:
-                pointer = nest()
-            else:
-                {begin}
-            state.depth = depth + 1
-            {started}
-            error = invoke(context, function, raw, {size}, trap)
-        except BaseException as exception:
-            interrupted(exception, traps, pointer)
-            raise
+            try:
+                if depth:
+                    pointer = nest()
+                    if parked:
+                        aside = parked[:]
+                        parked.clear()
+                else:
+                    {begin}
+                state.depth = depth + 1
+                {started}
+                error = invoke(context, function, raw, {size}, trap)
+            except BaseException as exception:
+                interrupted(exception, traps, pointer)
+                raise
+            finally:
+                state.depth = depth
+                state.reentrant = reentrant
+            if error is not None or traps[0] or parked:
+                failed(error, traps, pointer)
+            return {result}
         finally:
-            state.depth = depth
-            state.reentrant = reentrant
-        if error is not None or traps[0] or parked:
-            failed(error, traps, pointer)
-        return {result}
+            if aside:
+                parked[:0] = aside
 """
 
 

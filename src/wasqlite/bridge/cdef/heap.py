@@ -76,7 +76,7 @@ class Heap:
             if name not in instance.exports:
                 raise BridgeError(f"{instance.name} does not export {name}, so nothing can be allocated in it")
         self.instance = instance
-        self.malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
+        self._malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
         self._free: Callable[[int], int] = instance.function("free", hold_gil=True)
         self.dropped = dropped
         self._live: dict[int, int] = {}
@@ -85,13 +85,18 @@ class Heap:
         """The greatest sum of bytes that were alive at once."""
         self.bytes = 0
 
-    def take(self, size: int) -> int:
-        """The address of ``size`` zeroed bytes."""
+    def block(self, size: int) -> int:
+        """The address of ``size`` bytes, not cleared."""
         if not 0 <= size < 1 << 32:
             raise MemoryError(f"{size} bytes cannot be allocated in a 32-bit guest")
-        address = self.malloc(size or 1)
+        address = self._malloc(size or 1)
         if address == 0:
             raise MemoryError(f"the guest has no {size} bytes left")
+        return address
+
+    def take(self, size: int) -> int:
+        """The address of ``size`` zeroed bytes."""
+        address = self.block(size)
         clear(self.instance.memory.span(address, size))
         return address
 
@@ -138,8 +143,8 @@ class Heap:
 class Scratch:
     """Memory for what lives as long as one call: a stack, as calls nest.
 
-    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large
-    blocks, so also that of an earlier call where a signal handler's exception prevented it.
+    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. One that finds all free while no other
+    has arguments here frees all large blocks, so also that of an earlier call whose end a signal handler cut off.
     """
 
     def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
@@ -164,9 +169,8 @@ class Scratch:
         if end <= self._end:
             self.top = end
             return start
-        address = self._heap().malloc(size)
-        if not address:
-            raise MemoryError(f"the guest has no {size} bytes left for an argument")
+        self.top = start  # who has only large blocks is under way, too
+        address = self._heap().block(size)
         self.large.append(address)
         return address
 

@@ -25,11 +25,13 @@ class Lib:
         typed: Typed = self.__dict__["_typed"]
         layout, instance = typed.layout, typed.instance
         if name in layout.functions:
-            extern = instance._api.export(instance._context, instance._instance, name, FUNC)
-            if extern is None:
-                raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
-            names = layout.functions[name].get("params", ())
-            call = self.__dict__[name] = calls.bind(typed, name, layout.function(name), extern, names)
+            with instance.lock:
+                typed.living()
+                extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+                if extern is None:
+                    raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
+                names = layout.functions[name].get("params", ())
+                call = self.__dict__[name] = calls.bind(typed, name, layout.function(name), extern, names)
             return call
         if name in layout.variables:
             pointer = self._variable(name)
@@ -48,9 +50,9 @@ class Lib:
         instance = typed.instance
         if name not in typed.layout.variables:
             raise UndeclaredName(f"{instance.name} declares no variable {name}")
-        if instance.state.dead is not None:
-            instance.refuse()
-        address = instance.global_value(name)
+        with instance.lock:
+            typed.living()
+            address = instance.global_value(name)
         if address is None:
             raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
         ctype = typed.layout.type(typed.layout.variables[name]["type"])

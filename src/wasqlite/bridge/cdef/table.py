@@ -112,13 +112,13 @@ class FunctionTable:
         kind = params, result
         closed = self._closed.setdefault(kind, deque())
         unused = self._unused.setdefault(kind, [])
+        slot = None if unused else self._reusable(closed)
+        if slot is None:
+            if not unused:
+                self.grow(params, result)
+            slot = unused.pop()
         self.used += 1
-        if not unused:
-            slot = self._reusable(closed)
-            if slot is not None:
-                return slot
-            self.grow(params, result)
-        return unused.pop()
+        return slot
 
     def _reusable(self, closed: deque[Slot]) -> Slot | None:
         """The slot that is closed for longest and that no snapshot has as an open one."""
