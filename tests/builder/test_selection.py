@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -179,8 +180,37 @@ def test_defines_decide_what_is_declared(lib: Project) -> None:
 
 
 def test_parameters_may_be_called_what_they_like(project: Project) -> None:
-    declaration = "int sum(int len, int self, int lambda, int BaseException, const char *s)"
-    project.write("sum.c", f"{declaration} {{ return len + self + lambda + BaseException + s[0]; }}\n")
+    names = ["len", "self", "lambda", "BaseException", "_", "__", "__n", "_1", "a$b", "_self", "Pointer"]
+    declaration = f"int sum({', '.join(f'int {name}' for name in names)}, const char *s)"
+    project.write("sum.c", f"{declaration} {{ return {' + '.join(names)} + s[0]; }}\n")
     project.configure(f'sources = ["sum.c"]\ndeclarations = "{declaration};"')
-    with Library.load(project.build().wasm).open() as guest:
-        assert guest.lib.sum(1, 2, 3, 4, b"\n") == 20
+    outputs = project.build()
+    compile(outputs.stub.read_text(), "point.pyi", "exec")
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.sum(*range(len(names)), b"\n") == sum(range(len(names))) + 10
+
+
+def test_types_may_be_called_what_they_like(project: Project) -> None:
+    get = "int get(__point *p, struct _a *q, _ *s, Lib *t)"
+    text = "".join(f"typedef struct {{ int a; }} {name};\n" for name in ("__point", "_", "Lib"))
+    project.write("names.h", f"{text}struct _a {{ int a; }};\n{get};\n")
+    project.write("names.c", f'#include "names.h"\n{get} {{ return p->a + q->a + s->a + t->a; }}\n')
+    outputs = project.configure('sources = ["names.c"]\nheaders = ["names.h"]').build()
+    compile(outputs.stub.read_text(), "point.pyi", "exec")
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.get(*(guest.new(f"{name} *", {"a": 1}) for name in ("__point", "struct _a", "_", "Lib"))) == 4
+
+
+def test_functions_in_headers_may_be_as_deep_as_they_like(project: Project) -> None:
+    steps = "".join(f"else if (x == {i}) return {i * i};\n" for i in range(1, 700))
+    project.write("deep.h", f"static inline int square(int x) {{ if (x == 0) return 0;\n{steps} return -1; }}\n")
+    project.write("deep.c", '#include "deep.h"\nint call(int x) { return square(x); }\n')
+    project.configure(
+        'sources = ["deep.c"]\nheaders = ["deep.h"]\n'
+        'declarations = "struct s { int a; }; int call(int x);'
+        ' static inline int f(void) { struct s { long long b; } x = {1}; return x.b; }"'
+    )
+    outputs = project.build()
+    assert json.loads(outputs.types.read_bytes())["records"]["struct s"]["size"] == 4
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.call(600) == 360_000

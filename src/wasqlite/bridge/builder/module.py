@@ -135,6 +135,7 @@ def _units(configuration: Configuration) -> Units:
             (configuration.root, configuration.name),
             (RUNTIME, "wasqlite"),
         ),
+        base=(configuration.root, configuration.name),
     )
 
 
