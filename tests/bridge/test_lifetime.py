@@ -186,6 +186,28 @@ def test_closed_and_forgotten_instances_leave_no_mapping_behind(library):
     assert mappings() <= before + 3
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts mappings in /proc")
+def test_libraries_that_are_forgotten_leave_no_code_behind():
+    def cycle():
+        library = Library(wasm)
+        instance = open_with(library)
+        del library
+        gc.collect()
+        assert instance.function("call")(5) == 5
+        assert instance.library.sections
+
+    def mappings():
+        gc.collect()
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    wasm = Library.from_wat(WAT)._wasm
+    cycle()
+    before = mappings()
+    for _ in range(30):
+        cycle()
+    assert mappings() <= before + 3
+
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 

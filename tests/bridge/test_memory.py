@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pickle import PickleBuffer
+
 import pytest
 
 from wasqlite.bridge import Library, Memory, MemoryAccessError
@@ -132,3 +134,12 @@ def test_a_view_that_outlives_its_instance_is_not_a_crash():
     view = instance.memory.span(0, 4)
     instance.close()
     assert bytes(view) == b"kept"  # the memory stays mapped for as long as the process lives
+
+
+def test_a_buffer_that_outlives_its_instance_is_not_a_crash_nor_an_error():
+    instance = Library.from_wat(WAT).open()
+    instance.memory.write(0, b"kept")
+    buffers = [PickleBuffer(view) for view in (instance.memory.pin(0, 4), instance.memory.view)]
+    instance.close()
+    assert [bytes(buffer)[:4] for buffer in buffers] == [b"kept"] * 2
+    assert instance.memory.size == 0

@@ -74,11 +74,39 @@ def test_a_policy_is_a_frozen_value():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"memory": -1}, {"memory": (1 << 32) + 1}, {"table": -1}, {"stack": 10}, {"deadline": 0}, {"deadline": -1}],
+    [
+        {"memory": -1},
+        {"memory": (1 << 32) + 1},
+        {"memory": 16e6},
+        {"memory": "16M"},
+        {"table": -1},
+        {"table": 1e5},
+        {"stack": 10},
+        {"stack": 1e6},
+        {"deadline": 0},
+        {"deadline": -1},
+        {"deadline": "1"},
+        {"deadline": float("nan")},
+        {"stdin": 5},
+        {"stdout": b""},
+        {"files": "data"},
+        {"files": {"/data": 5}},
+        {"arguments": [1]},
+        {"arguments": b"name"},
+        {"environment": ["A=1"]},
+        {"environment": {"A": 1}},
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Policy(**wrong)
+
+
+def test_a_limit_of_memory_is_said_once(library):
+    with pytest.raises(ValueError, match=r"say Policy\(memory"):
+        library.open(Policy(), hosts=calling(lambda n: n), memory_limit=1 << 20)
+    with Library.from_wat('(module (memory (export "memory") 1))').open(memory_limit=1 << 20) as guest:
+        guest.clone().close()
 
 
 def test_memory_is_limited(library):

@@ -29,8 +29,9 @@ _RESULTS = {
     "f": "floats[0]",
 }
 
-# `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
-# What callbacks raised before a nested call is set aside meanwhile: it is raised by the call that it was raised in.
+# `with lock` and not acquire(): no signal handler can run between taking it and entering the block. Nor can one make a
+# call between the stores and what they are for: the depth is counted up before, and down after failures are settled.
+# What callbacks raised before a nested call, further out, is set aside: it is raised by the call that led to it.
 _TEMPLATE = """
 def call({arguments}):
     if state.dead is not None:
@@ -38,34 +39,37 @@ def call({arguments}):
     with lock:
         if state.dead is not None:
             refuse()
-        {stores}
         depth = state.depth
         reentrant = state.reentrant
         pointer = aside = None
         try:
+            if depth:
+                pointer = nest()
+                if parked:
+                    aside = parked[:]
+                    del parked[:]
+            else:
+                {begin}
+            state.depth = depth + 1
+            {started}
             try:
-                if depth:
-                    pointer = nest()
-                    if parked:
-                        aside = parked[:]
-                        parked.clear()
-                else:
-                    {begin}
-                state.depth = depth + 1
-                {started}
+                {stores}
                 error = invoke()
+                if error is not None or traps[0] or parked:
+                    failed(error, traps, pointer)
             except BaseException as exception:
-                interrupted(exception, traps, pointer)
+                try:
+                    interrupted(exception, traps, pointer)
+                except BaseException as another:
+                    interrupted(another, traps, pointer)
+                    raise
                 raise
-            finally:
-                state.depth = depth
-                state.reentrant = reentrant
-            if error is not None or traps[0] or parked:
-                failed(error, traps, pointer)
-            return {result}
         finally:
+            state.depth = depth
+            state.reentrant = reentrant
             if aside:
                 parked[:0] = aside
+        return {result}
 """
 
 
@@ -101,14 +105,18 @@ def call():
     try:
         {started}
         error = invoke()
+        if error is not None or traps[0] or parked:
+            failed(error, traps, None)
     except BaseException as exception:
-        interrupted(exception, traps, None)
+        try:
+            interrupted(exception, traps, None)
+        except BaseException as another:
+            interrupted(another, traps, None)
+            raise
         raise
     finally:
         state.depth = 0
         state.reentrant = False
-    if error is not None or traps[0] or parked:
-        failed(error, traps, None)
 """
 
 
@@ -156,7 +164,7 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
     """An exported function that can be called, and its signature."""
     if instance.state.dead is not None:
         instance.refuse()
-    extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+    extern = instance.find(name, FUNC)
     signature = instance.exports.get(name)
     if extern is None or signature is None:
         raise BridgeError(f"{instance.name} exports no function {name}")

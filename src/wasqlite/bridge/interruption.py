@@ -165,12 +165,12 @@ class Interruption:
             self._errors.append(error)
             self._api.store_epoch_callback(self._store, self._callback, error, None)
             self.unused.append(error)
+            del self._errors[:-1]
 
-    def settle(self, parked: list[BaseException]) -> bool:
-        """After a call: whether it was stopped. Then the reasons come before all else that was kept."""
+    def stopped(self, parked: list[BaseException]) -> bool:
+        """Whether a call was stopped, until ``arm`` is called. Then the reasons come before all else that was kept."""
         if self.unused:
             return False
-        self.arm()  # an outer call may be under way
         known = set(map(id, parked))
         parked[:0] = [reason for reason in self.state.stop if id(reason) not in known]
         return True

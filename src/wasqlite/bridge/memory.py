@@ -77,10 +77,12 @@ class Memory:
         self.unmap_all()
         self._locate = None
         self.size = 0
-        while self._pinned:
-            self._pinned.pop().release()
-        self.view.release()
-        self.view = memoryview(b"")
+        views, self._pinned, self.view = [*self._pinned, self.view], [], memoryview(b"")
+        for view in views:
+            try:  # noqa: SIM105 - contextlib would be a tenth of a warm start
+                view.release()
+            except BufferError:  # somebody made a buffer of it, such as an array, and has that still
+                pass
         blocks = self._blocks
         self._blocks = []
         # Each block is referenced by the list, by getrefcount's argument, and by whatever views are still alive.

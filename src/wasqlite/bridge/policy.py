@@ -17,6 +17,10 @@ MOST_STACK = 4 << 20
 Path = str | os.PathLike[str]
 
 
+def _within(number: object, low: int, high: int) -> bool:
+    return isinstance(number, int) and low <= number <= high
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """A directory of the host that a guest may use, with all that is below it.
@@ -83,25 +87,38 @@ class Policy:
     """``"real"``: the operating system's randomness. A number: a sequence that is the same in each run. None: none."""
 
     def __post_init__(self) -> None:
-        if self.memory is not None and not 0 <= self.memory <= MOST_MEMORY:
-            raise ValueError(f"memory must be a number of bytes up to 4 GiB, or None: {self.memory}")
-        if not 0 <= self.table < 1 << 32:
-            raise ValueError(f"table must be a number of entries: {self.table}")
-        if not LEAST_STACK <= self.stack <= MOST_STACK:
-            raise ValueError(f"stack must be a number of bytes from {LEAST_STACK} to {MOST_STACK}: {self.stack}")
-        if self.deadline is not None and not self.deadline > 0:
-            raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline}")
-        for name in ("stdin", "stdout", "stderr"):
+        if self.memory is not None and not _within(self.memory, 0, MOST_MEMORY):
+            raise ValueError(f"memory must be a whole number of bytes up to 4 GiB, or None: {self.memory!r}")
+        if not _within(self.table, 0, (1 << 32) - 1):
+            raise ValueError(f"table must be a whole number of entries: {self.table!r}")
+        if not _within(self.stack, LEAST_STACK, MOST_STACK):
+            raise ValueError(
+                f"stack must be a whole number of bytes from {LEAST_STACK} to {MOST_STACK}: {self.stack!r}"
+            )
+        if self.deadline is not None and not (isinstance(self.deadline, int | float) and self.deadline > 0):
+            raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline!r}")
+        for name, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):
             stream = getattr(self, name)
-            if isinstance(stream, str) and stream != "discard":
-                raise ValueError(f'{name} must be a stream, "discard" or None: {stream!r}')
+            if stream not in (None, "discard") and not hasattr(stream, method):
+                if name == "stdin" and isinstance(stream, bytes):
+                    continue
+                raise ValueError(f'{name} must be a stream with {method}(), "discard" or None: {stream!r}')
         if self.clock is not None and self.clock != "real" and not isinstance(self.clock, SteppingClock):
             raise ValueError(f'clock must be "real", a SteppingClock or None: {self.clock!r}')
         if isinstance(self.random, str) and self.random != "real":
             raise ValueError(f'random must be "real", a number or None: {self.random!r}')
         if isinstance(self.arguments, str):
             raise ValueError(f"arguments must be a sequence of strings, and not one string: {self.arguments!r}")
+        for name in ("files", "environment"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{name} must be a mapping of names: {getattr(self, name)!r}")
+        for path in self.files.values():
+            if not isinstance(path, Directory | str | os.PathLike):
+                raise ValueError(f"files must be paths, or a Directory each: {path!r}")
         texts = [*self.arguments, *self.environment, *self.environment.values(), *self.files]
+        for text in texts:
+            if not isinstance(text, str):
+                raise ValueError(f"arguments, environment variables and names must be strings: {text!r}")
         if any("\0" in text for text in texts) or any("=" in name or not name for name in self.environment):
             raise ValueError("a NUL in an argument, variable or name, or a variable's name with =")
         # Copies, so that nobody changes them afterwards.

@@ -60,25 +60,30 @@ def call({parameters}):
                     _pointer = _nest()
                     if _parked:
                         _aside = _parked[:]
-                        _parked.clear()
+                        del _parked[:]
                 else:
                     {limit}
                 _state.depth = _depth + 1
                 {started}
                 try:
-                    _pack(_raw, 0{arguments})
-                except _misfits:
-                    _misfit(({values}))
+                    try:
+                        _pack(_raw, 0{arguments})
+                    except _misfits:
+                        _misfit(({values}))
+                        raise
+                    _error = _invoke()
+                    if _error is not None or _traps[0] or _parked:
+                        _failed(_error, _traps, _pointer)
+                except BaseException as _exception:
+                    try:
+                        _interrupted(_exception, _traps, _pointer)
+                    except BaseException as _another:
+                        _interrupted(_another, _traps, _pointer)
+                        raise
                     raise
-                _error = _invoke()
-            except BaseException as _exception:
-                _interrupted(_exception, _traps, _pointer)
-                raise
             finally:
                 _state.depth = _depth
                 _state.reentrant = _reentrant
-            if _error is not None or _traps[0] or _parked:
-                _failed(_error, _traps, _pointer)
             {result}
         finally:
             if _aside:

@@ -27,7 +27,7 @@ class Lib:
         if name in layout.functions:
             with instance.lock:
                 typed.living()
-                extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+                extern = instance.find(name, FUNC)
                 if extern is None:
                     raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
                 names = layout.functions[name].get("params", ())

@@ -39,7 +39,7 @@ def load(typed: Typed, saved: Saved) -> None:
         if signature is not None:
             typed.table.grow(*signature)
             continue
-        extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+        extern = instance.find(name, FUNC)
         if extern is None:  # one that C told of, by its place in the table
             extern = typed.table.get(int(name.split()[-1], 16))
         if extern is None:
