@@ -156,14 +156,23 @@ class Scratch:
         """The first free byte; 0 if all are."""
         self.large: list[int] = []
 
+    @property
+    def base(self) -> int:
+        """Where the block is; 0 while there is none."""
+        return self._base if self._generation == self._instance.generation else 0
+
+    def use(self, base: int) -> None:
+        """Go on in this block of the heap as it is now."""
+        self.large.clear()
+        self._base = base
+        self._end = base + SCRATCH
+        self.top = 0
+        self._generation = self._instance.generation
+
     def reserve(self, size: int) -> int:
         """The address of ``size`` bytes, not cleared."""
         if self._generation != self._instance.generation:
-            self.large.clear()
-            self._base = self._heap().take(SCRATCH)
-            self._end = self._base + SCRATCH
-            self.top = 0
-            self._generation = self._instance.generation
+            self.use(self._heap().take(SCRATCH))
         start = self.top or self._base
         end = start + (size + 15 & ~15)
         if end <= self._end:
