@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from wasqlite.bridge import Library
+from wasqlite.bridge import DeclarationError, Library, PointerError
 from wasqlite.bridge.builder import BuildError
 
 TYPE_CHECKING = False
@@ -171,6 +171,34 @@ def test_constants_of_the_c_library_can_be_named(lib: Project) -> None:
 def test_a_named_constant_without_value_is_an_error(lib: Project, name: str, reason: str) -> None:
     with pytest.raises(BuildError, match=reason):
         configured(lib, f'constants = ["{name}"]').build()
+
+
+def test_arrays_that_are_declared_without_a_length(project: Project) -> None:
+    project.write("text.c", 'char text[] = "hello"; int get(void) { return text[0]; }\n')
+    project.configure('sources = ["text.c"]\ndeclarations = "extern char text[]; int get(void);"')
+    with Library.load(project.build().wasm).open() as guest:
+        assert guest.lib.text.string() == b"hello"
+        guest.lib.text[0] = b"j"
+        assert guest.cast("char *", guest.addressof("text")).string() == b"jello"
+        assert guest.lib.get() == ord("j")
+        for refused in (lambda: len(guest.lib.text), lambda: guest.lib.text.bytes()):
+            with pytest.raises((TypeError, PointerError)):
+                refused()
+        with pytest.raises(DeclarationError, match=r"the size of char\[\] is not known"):
+            guest.lib.text = b"too long, perhaps"
+
+
+def test_enumerations_may_have_any_integer_type(project: Project) -> None:
+    kinds = ["_Bool", "char", "signed char", "unsigned char", "short", "unsigned int", "long", "unsigned long long"]
+    header = "".join(f"enum e{i} : {kind} {{ E{i} = 1 }};\n" for i, kind in enumerate(kinds))
+    functions = "".join(f"enum e{i} f{i}(enum e{i} e) {{ return e; }}\n" for i in range(len(kinds)))
+    prototypes = functions.replace(" { return e; }", ";")
+    project.write("e.h", header + prototypes).write("e.c", f'#include "e.h"\n{functions}')
+    outputs = project.configure('sources = ["e.c"]\nheaders = ["e.h"]').build()
+    enums = json.loads(outputs.types.read_bytes())["enums"]
+    assert [enums[f"enum e{i}"]["type"] for i in range(len(kinds))] == kinds
+    with Library.load(outputs.wasm).open() as guest:
+        assert [getattr(guest.lib, f"f{i}")(1) for i in range(len(kinds))] == [1] * len(kinds)
 
 
 def test_defines_decide_what_is_declared(lib: Project) -> None:

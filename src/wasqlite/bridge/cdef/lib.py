@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasqlite.bridge._wasmtime import FUNC
 from wasqlite.bridge.cdef import calls
-from wasqlite.bridge.cdef.pointer import Pointer
+from wasqlite.bridge.cdef.pointer import TOP, Pointer
 from wasqlite.bridge.cdef.pointertype import pointer_to
 from wasqlite.bridge.errors import LinkError, UndeclaredName
 
@@ -42,6 +42,7 @@ class Lib:
 
     def __setattr__(self, name: str, value: Any) -> None:
         pointer = self._variable(name)
+        pointer._type.target.extent()
         pointer._type.target.store(pointer, pointer._address, value)
 
     def _variable(self, name: str) -> Pointer:
@@ -56,8 +57,10 @@ class Lib:
         if address is None:
             raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
         ctype = typed.layout.type(typed.layout.variables[name]["type"])
-        pointer = pointer_to(ctype).make(instance, address, address, address + ctype.extent())
-        pointer._reach(address, ctype.extent())
+        # Of an array that is declared without its length, nobody knows the end.
+        end = TOP if ctype.size is None else address + ctype.size
+        pointer = pointer_to(ctype).make(instance, address, address, end)
+        pointer._reach(address, ctype.size or 0)
         return pointer
 
     def __dir__(self) -> list[str]:
