@@ -246,6 +246,38 @@ def test_modules_without_what_types_need():
             guest.lib.f  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("malloc", "free"),
+    [
+        ("(param i32) (result f64) f64.const 8", "(param i32)"),
+        ("(param i32)", "(param i32)"),
+        ("(param i32) (result i32) i32.const 8", "(param i32 i32)"),
+        ("(param i32) (result externref) ref.null extern", "(param i32)"),
+    ],
+)
+def test_allocators_that_are_not_those_of_c(malloc, free):
+    functions = f'(func (export "malloc") {malloc}) (func (export "free") {free})'
+    with (
+        Library.from_wat(f'(module (memory (export "memory") 1) {functions})', types={"format": 1}).open() as guest,
+        pytest.raises(LinkError, match="exports a (malloc|free) that is not C's"),
+    ):
+        guest.new("int *")
+
+
+def test_no_function_pointer_is_null():
+    types = {"format": 1, "functions": {"f": {"type": "int (int)"}}}
+    wat = """(module (memory (export "memory") 1) (table (export "__indirect_function_table") 0 funcref)
+               (func (export "f") (param i32) (result i32) (local.get 0)))"""
+    with Library.from_wat(wat, types=types).open() as guest:
+        callback = guest.callback("int (int)", lambda n: n + 1)
+        assert callback
+        assert callback(1) == 2
+        with guest.clone() as clone:
+            assert clone.cast("int (*)(int)", int(callback))(5) == 6
+    with Library.from_wat(wat, types=types).open() as guest:
+        assert guest.addressof("f")(5) == 5
+
+
 def test_types_show_what_they_are(library):
     assert repr(library.layout.type("const char *[3]")) == "<C type const char *[3]>"
     for path in ((0,), ("on", "x")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from wasqlite.bridge.cdef.pointer import Owner
-from wasqlite.bridge.errors import BridgeError, PointerError, ReentryError, UnusableInstance
+from wasqlite.bridge.errors import BridgeError, LinkError, PointerError, ReentryError, UnusableInstance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ class Heap:
     instance: Instance
 
     def __init__(self, instance: Instance, dropped: deque[tuple[int, int]]) -> None:
-        for name in ("malloc", "free"):
+        for name, wanted in (("malloc", ("i", "i")), ("free", ("i", ""))):
             if name not in instance.exports:
                 raise BridgeError(f"{instance.name} does not export {name}, so nothing can be allocated in it")
+            if instance.exports[name] != wanted:
+                raise LinkError(f"{instance.name} exports a {name} that is not C's: {instance.exports[name]}")
         self.instance = instance
         self._malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
         self._free: Callable[[int], int] = instance.function("free", hold_gil=True)

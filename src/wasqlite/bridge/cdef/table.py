@@ -101,6 +101,8 @@ class FunctionTable:
 
     def _put(self, function: Extern) -> int:
         index = self._instance._api.put_function(self._instance._context, self._extern, function)
+        if index == 0:  # that is NULL
+            return self._put(function)
         if index is None:
             raise BridgeError(
                 f"the function table of {self._instance.name} is full: link it with --growable-table, close callbacks"
