@@ -446,11 +446,13 @@ class Instance:
     @property
     def typed(self) -> Typed:
         """What knows the library's C types."""
-        if self._typed is None:
+        found = self._typed
+        if found is None:
             from wasqlite.bridge.cdef.typed import Typed
 
-            self._typed = Typed(self, self.library.layout)
-        return self._typed
+            # Of several threads' ones, one is everybody's.
+            found = self.__dict__.setdefault("_typed", Typed(self, self.library.layout))
+        return found
 
     if not TYPE_CHECKING:
 
@@ -507,7 +509,7 @@ class Instance:
 
     def from_handle(self, pointer: Pointer) -> Any:
         """The object of a handle."""
-        return self.typed.handles.find(pointer)
+        return self.typed.handles.find(self.typed.pointer(pointer, "from_handle()"))
 
     def stats(self) -> Stats:
         """What is alive in the guest: allocations of ``new``, callbacks, handles; and the size of its memory."""
