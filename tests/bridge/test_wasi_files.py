@@ -16,7 +16,7 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import Preopen, WasiFiles, errno, resolve
 from wasqlite.bridge.wasi.descriptors import MAX_DESCRIPTORS
 
-READ, WRITE, ALL = 1 << 1, 1 << 6, (1 << 30) - 1
+READ, WRITE, ALLOCATE, SET_SIZE, ALL = 1 << 1, 1 << 6, 1 << 8, 1 << 22, (1 << 30) - 1
 CREAT, DIRECTORY, EXCL, TRUNC = 1, 2, 4, 8
 SIZE = 1 << 16
 PATH, IOVS, OUT, DATA = 0, 8192, 16384, 20000
@@ -209,6 +209,18 @@ def test_rights_decide_reading_and_writing(guest: Guest, base: Path) -> None:
     assert guest.pwrite(writer, b"x", 0) == 0
     assert guest.call("fd_pread", writer, *guest.iov((DATA, 1)), 0, OUT) == errno.EBADF
     assert guest.open(b"f", TRUNC, READ) == -errno.ENOTCAPABLE
+
+
+def test_who_does_not_ask_to_write_opens_for_reading(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    guest = Guest({3: Preopen(bytes(tmp_path), b"/", writable=False)})
+    fd = guest.open(b"f", 0, READ | ALLOCATE | SET_SIZE)  # as Go does
+    assert fd > 0
+    assert guest.call("fd_fdstat_get", fd, OUT) == 0
+    assert struct.unpack("<BxH4xQQ", guest.memory.read(OUT, 24))[2] == READ
+    assert guest.call("fd_filestat_set_size", fd, 1) == errno.EINVAL
+    assert guest.open(b"f", 0, READ | WRITE) == -errno.EROFS
+    guest.files.close()
 
 
 def test_a_directory_opened_for_reading_gives_no_more_than_it_inherited(guest: Guest, base: Path) -> None:

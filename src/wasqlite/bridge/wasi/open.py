@@ -23,6 +23,7 @@ from wasqlite.bridge.wasi.layout import (
     OFLAG_EXCL,
     OFLAG_TRUNC,
     PATH_MAX,
+    RIGHT_FD_WRITE,
     RIGHTS_READING,
     RIGHTS_WRITING,
 )
@@ -79,6 +80,8 @@ def open_path(
     """Open ``path`` below ``directory``. Errors: OSError, WasiError."""
     if oflags & ~0xF or fdflags & ~0x1F:
         raise WasiError(EINVAL)
+    if not rights & RIGHT_FD_WRITE:
+        rights &= ~RIGHTS_WRITING  # some programs, such as Go's, ask to truncate what they open for reading
     if not directory.writable and (oflags & _CHANGING or rights & RIGHTS_WRITING):
         raise WasiError(EROFS)
     flags = _access(oflags, rights, directory.inheriting)
