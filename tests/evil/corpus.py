@@ -257,6 +257,9 @@ code(
     "waiting for ever", "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))", Trap, "atomic wait"
 )
 add("a 64-bit memory", lambda: wat('(memory (export "memory") i64 1)'), LoadError, "memory64")
+add("stack switching", lambda: wat("(type $v (func)) (type (cont $v))"), LoadError, "stack switching")
+add("references with a type", lambda: wat("(type $v (func)) (func (param (ref null $v)))"), LoadError, "references")
+add("pages of another size", lambda: wat('(memory (export "memory") 1 (pagesize 1))'), LoadError, "page")
 add("objects of the engine's", lambda: wat('(type $s (struct (field i32))) (func (export "f"))'), LoadError, "gc")
 
 # -- modules that are none, and what they import and export -----------------------------------------------------------
