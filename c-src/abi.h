@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WSQ_ABI 6
+#define WSQ_ABI 7
 
 /* How many arguments a callback can have: SQLITE_MAX_FUNCTION_ARG. */
 #define WSQ_ARGUMENTS 1000

@@ -7,7 +7,7 @@
 #include <string.h>
 
 int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes);
-void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams);
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin);
 int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
@@ -80,7 +80,8 @@ static int finish(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, int rc) {
   return call_end(call, db, rc);
 }
 
-static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams) {
+/* lifetime: SQLITE_TRANSIENT, or SQLITE_STATIC if the parameters stay where they are until the statement is done. */
+static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, sqlite3_destructor_type lifetime) {
   const char *base = (const char *)params;
   for (uint32_t i = 0; i < nparams; i++) {
     const wsq_parameter *p = &params[i];
@@ -97,10 +98,10 @@ static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
         break;
       }
       case SQLITE_TEXT:
-        rc = sqlite3_bind_text64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT, SQLITE_UTF8);
+        rc = sqlite3_bind_text64(stmt, index, base + (uint32_t)p->value, p->size, lifetime, SQLITE_UTF8);
         break;
       case SQLITE_BLOB:
-        rc = sqlite3_bind_blob64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT);
+        rc = sqlite3_bind_blob64(stmt, index, base + (uint32_t)p->value, p->size, lifetime);
         break;
       case SQLITE_NULL:
         rc = sqlite3_bind_null(stmt, index);
@@ -122,7 +123,7 @@ int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32
   reset(stmt);
   /* The mask is copied before anything can call back and so write to the input buffer. */
   int rc = batch_as_blobs(&call->out, mask, count);
-  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams);
+  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams, SQLITE_TRANSIENT);
   if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, 0, (int)reprepared);
   return finish(call, db, stmt, rc);
 }
@@ -132,11 +133,31 @@ int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
 }
 
 /* wsq_execute with everything where the host expects it: no address, and no result but the status block. Look-ups and single writes
- * spend their time around SQLite, not in it. Two rows, so that the end of one row is known. */
-void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams) {
+ * spend their time around SQLite, not in it. Two rows, so that the end of one row is known. `begin`, if there is one, is executed
+ * first; if it fails, that is the outcome.
+ *
+ * What is written here next may be for another statement: one that can stay on a row has copies of its parameters. */
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin) {
   enum { ROWS = 2, BYTES = 256 << 10 };
-  wsq_execute(stmt, (const wsq_parameter *)wsq_area.input, nparams, ROWS, BYTES);
-  if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call_level()->out, wsq_area.record);
+  wsq_call *call = call_begin();
+  if (!call) return;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  call->out.rows = call->out.column_count = call->out.as_blobs_count = 0;
+  int rc = SQLITE_OK;
+  if (begin) {
+    rc = sqlite3_step(begin);
+    rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    call_capture(call, db, rc);
+    sqlite3_reset(begin);
+  }
+  if (rc == SQLITE_OK) {
+    reset(stmt);
+    rc = bind(stmt, (const wsq_parameter *)wsq_area.input, nparams,
+              sqlite3_column_count(stmt) > 0 ? SQLITE_TRANSIENT : SQLITE_STATIC);
+  }
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, ROWS, BYTES, 0, -1);
+  finish(call, db, stmt, rc);
+  if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
 }
 
 static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed, const uint8_t *mask,

@@ -1,6 +1,7 @@
 /* Runs every statement of a script. */
 
 #include "status.h"
+#include "vfs.h"
 
 int wsq_script(sqlite3 *db, const char *sql, int nbytes);
 
@@ -22,6 +23,7 @@ int wsq_script(sqlite3 *db, const char *sql, int nbytes) {
       call_capture(call, db, rc);
     }
     sqlite3_finalize(stmt);
+    vfs_shm_settle();
     if (rc == SQLITE_OK) rest = tail; /* after an error: the statement that failed, so that it can be tried again */
   }
   wsq_block.tail = (uint32_t)(rest - sql);

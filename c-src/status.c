@@ -1,6 +1,7 @@
 /* Fills the status block that every wsq_ call leaves behind, and keeps what belongs to one call. */
 
 #include "status.h"
+#include "vfs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,7 @@ void call_capture(wsq_call *call, sqlite3 *db, int rc) {
 }
 
 int call_end(wsq_call *call, sqlite3 *db, int rc) {
+  vfs_shm_settle();
   call_capture(call, db, rc);
   wsq_block.rc = rc;
   if (is_error(rc)) {

@@ -22,6 +22,7 @@ static int randomness(sqlite3_vfs *vfs, int size, char *out) {
 
 static int sleep_microseconds(sqlite3_vfs *vfs, int microseconds) {
   (void)vfs;
+  vfs_shm_settle();
   __wasi_subscription_t subscription;
   __wasi_event_t event;
   __wasi_size_t count;

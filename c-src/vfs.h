@@ -7,7 +7,7 @@
 
 #include "sqlite3.h"
 
-enum { VFS_MAX_PATH = 4096 };
+enum { VFS_MAX_PATH = 4096, WAL_HEADER = 32, WAL_FRAME_HEADER = 24 };
 
 /* An open file. */
 typedef struct vfs_file {
@@ -19,6 +19,11 @@ typedef struct vfs_file {
   uint8_t psow;        /* powersafe overwrite */
   uint8_t persist_wal;
   uint8_t is_wal;      /* the header was last seen in WAL format, and the host has no shared memory */
+  uint8_t is_log;      /* a WAL */
+  uint8_t held;        /* a frame's header waits for its page: see vfs_io.c */
+  uint8_t header[WAL_FRAME_HEADER];
+  int64_t held_at;
+  int64_t reread_at;   /* where the last read of a WAL began */
   int chunk;           /* SQLITE_FCNTL_CHUNK_SIZE, 0 for none */
   int last_errno;      /* WASI errno */
   uint64_t device;     /* identity at open, of a main database */
@@ -52,6 +57,7 @@ int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, 
 /* vfs_io.c */
 extern const sqlite3_io_methods vfs_io_methods;
 extern const sqlite3_io_methods vfs_io_methods_wal; /* with shared memory */
+int vfs_settle(vfs_file *f); /* before anything else is done with a file: a result code */
 
 /* vfs_lock.c */
 int vfs_lock(sqlite3_file *file, int level);
@@ -66,6 +72,7 @@ void vfs_shm_barrier(sqlite3_file *file);
 int vfs_shm_unmap(sqlite3_file *file, int delete);
 int vfs_shm_is_shared(vfs_file *f);
 int vfs_shm_external_reader(vfs_file *f, int *out);
+void vfs_shm_settle(void); /* a lock that was given up and is still held: see there */
 
 /* vfs_control.c */
 int vfs_control(sqlite3_file *file, int operation, void *argument);

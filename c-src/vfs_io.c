@@ -16,6 +16,7 @@ static int failed(vfs_file *f, int e, int rc) {
 
 static int close_file(sqlite3_file *file) {
   vfs_file *f = (vfs_file *)file;
+  (void)vfs_settle(f);
   vfs_shm_unmap(file, 0); /* SQLite has done it, unless opening failed half-way */
   vfs_unlock(file, SQLITE_LOCK_NONE);
   vfs_begin_forget(f);
@@ -38,6 +39,9 @@ static int read_file(sqlite3_file *file, void *out, int size, sqlite3_int64 offs
   uint8_t *to = out;
   size_t left = (size_t)size;
   if (vfs_begin_read(f, out, size, offset)) return SQLITE_OK;
+  int rc = vfs_settle(f);
+  if (rc) return rc;
+  f->reread_at = offset;
   while (left > 0) {
     __wasi_iovec_t vector = {.buf = to, .buf_len = left};
     __wasi_size_t got = 0;
@@ -61,29 +65,68 @@ static int read_file(sqlite3_file *file, void *out, int size, sqlite3_int64 offs
   return SQLITE_IOERR_SHORT_READ;
 }
 
-static int write_file(sqlite3_file *file, const void *in, int size, sqlite3_int64 offset) {
-  vfs_file *f = (vfs_file *)file;
-  const uint8_t *from = in;
-  size_t left = (size_t)size;
-  while (left > 0) {
-    __wasi_ciovec_t vector = {.buf = from, .buf_len = left};
+/* Changes the vectors. */
+static int write_all(vfs_file *f, __wasi_ciovec_t *vector, size_t count, sqlite3_int64 offset) {
+  while (count > 0) {
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) left += vector[i].buf_len;
     __wasi_size_t put = 0;
-    int e = __wasi_fd_pwrite((__wasi_fd_t)f->fd, &vector, 1, (__wasi_filesize_t)offset, &put);
+    int e = __wasi_fd_pwrite((__wasi_fd_t)f->fd, vector, count, (__wasi_filesize_t)offset, &put);
     if (e == __WASI_ERRNO_INTR) continue;
     if (e) return failed(f, e, e == __WASI_ERRNO_NOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE);
     if (put == 0 || put > left) {
       f->last_errno = 0;
       return SQLITE_FULL;
     }
-    from += put;
     offset += put;
-    left -= put;
+    while (count > 0 && put >= vector->buf_len) {
+      put -= vector->buf_len;
+      vector++;
+      count--;
+    }
+    if (count > 0) {
+      vector->buf += put;
+      vector->buf_len -= put;
+    }
   }
   return SQLITE_OK;
 }
 
+/* A frame of the WAL is written in two parts, header and page, one right after the other: the header waits here for its page, and
+ * both go out in one host call. When SQLite corrects the headers of frames that are there, it has read each before: that is
+ * written at once, as no page follows. */
+static int hold(vfs_file *f, const void *in, int size, sqlite3_int64 offset) {
+  if (!f->is_log || size != WAL_FRAME_HEADER || offset < WAL_HEADER || offset == f->reread_at) return 0;
+  memcpy(f->header, in, WAL_FRAME_HEADER);
+  f->held_at = offset;
+  f->held = 1;
+  return 1;
+}
+
+int vfs_settle(vfs_file *f) {
+  vfs_shm_settle();
+  if (!f->held) return SQLITE_OK;
+  f->held = 0;
+  __wasi_ciovec_t vector = {.buf = f->header, .buf_len = WAL_FRAME_HEADER};
+  return write_all(f, &vector, 1, f->held_at);
+}
+
+static int write_file(sqlite3_file *file, const void *in, int size, sqlite3_int64 offset) {
+  vfs_file *f = (vfs_file *)file;
+  __wasi_ciovec_t vector[] = {{.buf = f->header, .buf_len = WAL_FRAME_HEADER}, {.buf = in, .buf_len = (size_t)size}};
+  if (f->held && offset == f->held_at + WAL_FRAME_HEADER) {
+    f->held = 0;
+    return write_all(f, vector, 2, f->held_at);
+  }
+  int rc = vfs_settle(f);
+  if (rc || hold(f, in, size, offset)) return rc;
+  return write_all(f, vector + 1, 1, offset);
+}
+
 static int truncate_file(sqlite3_file *file, sqlite3_int64 size) {
   vfs_file *f = (vfs_file *)file;
+  int rc = vfs_settle(f);
+  if (rc) return rc;
   if (f->chunk > 0) size = (size + f->chunk - 1) / f->chunk * f->chunk;
   int e = __wasi_fd_filestat_set_size((__wasi_fd_t)f->fd, (__wasi_filesize_t)size);
   return e ? failed(f, e, SQLITE_IOERR_TRUNCATE) : SQLITE_OK;
@@ -95,6 +138,8 @@ static int truncate_file(sqlite3_file *file, sqlite3_int64 size) {
 static int sync_file(sqlite3_file *file, int flags) {
   (void)flags;
   vfs_file *f = (vfs_file *)file;
+  int rc = vfs_settle(f);
+  if (rc) return rc;
   int e = __wasi_fd_datasync((__wasi_fd_t)f->fd);
   if (e) return failed(f, e, SQLITE_IOERR_FSYNC);
   if (f->sync_parent) {
@@ -108,6 +153,8 @@ static int sync_file(sqlite3_file *file, int flags) {
 static int file_size(sqlite3_file *file, sqlite3_int64 *out) {
   vfs_file *f = (vfs_file *)file;
   if (vfs_begin_size(f, out)) return SQLITE_OK;
+  int rc = vfs_settle(f);
+  if (rc) return rc;
   __wasi_filestat_t stat;
   int e = __wasi_fd_filestat_get((__wasi_fd_t)f->fd, &stat);
   if (e) return failed(f, e, SQLITE_IOERR_FSTAT);

@@ -74,6 +74,8 @@ int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, 
   f->fd = fd;
   f->path = path;
   f->is_main = (uint8_t)is_main;
+  f->is_log = type & SQLITE_OPEN_WAL ? 1 : 0;
+  f->reread_at = -1;
   f->sync_parent = is_journal ? 1 : 0;
   f->psow = sqlite3_uri_boolean(flags & SQLITE_OPEN_URI ? path : NULL, "psow", 1) ? 1 : 0;
   f->base.pMethods = is_main && vfs_shm_supported() ? &vfs_io_methods_wal : &vfs_io_methods;

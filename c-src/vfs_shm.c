@@ -171,22 +171,72 @@ int vfs_shm_map(sqlite3_file *file, int region, int size, int extend, void volat
   return rc == SQLITE_OK && shm->readonly ? SQLITE_READONLY : rc;
 }
 
+/* A lock that SQLite has given up and the host still holds, so that one host call does two things. A writer ends by dropping WRITE
+ * and then its read lock; a reader whose mark is out of date takes that mark's lock for writing, drops it and takes it for
+ * reading at once, which becomes a downgrade. Nothing else may happen in between: whatever the VFS is asked next, and the end
+ * of the call into this module, settles it. */
+static struct {
+  struct vfs_shm *shm; /* NULL: nothing is late */
+  int offset;
+} late;
+
+enum { WRITE_LOCK = 0, FIRST_MARK = 4 }; /* WAL's read marks that can be out of date: SQLite's WAL_READ_LOCK(1) and up */
+
+static int host_lock(const struct vfs_shm *shm, int kind, int offset, int n) {
+  return wsq_host_shm_lock(shm->fd, kind, (uint32_t)(LOCK_FIRST + offset), (uint32_t)n);
+}
+
+void vfs_shm_settle(void) {
+  struct vfs_shm *shm = late.shm;
+  if (!shm) return;
+  late.shm = NULL;
+  /* As if it had not been given up: SQLite does not look at what becomes of unlocking, and asks for the lock again some day. */
+  if (host_lock(shm, SHM_NONE, late.offset, 1)) shm->exclusive |= (uint16_t)(1u << late.offset);
+}
+
+/* Whether dropping `mask` can wait for what SQLite does next. */
+static int can_be_late(const struct vfs_shm *shm, int offset, uint16_t mask) {
+  return shm->exclusive & mask && (mask & (mask - 1)) == 0 && (offset == WRITE_LOCK || offset >= FIRST_MARK);
+}
+
 int vfs_shm_lock(sqlite3_file *file, int offset, int n, int flags) {
   struct vfs_shm *shm = ((vfs_file *)file)->shm;
   if (!shm || offset < 0 || n < 1 || offset + n > SQLITE_SHM_NLOCK) return SQLITE_IOERR_SHMLOCK;
   uint16_t mask = (uint16_t)((1u << (offset + n)) - (1u << offset));
-  int kind;
+  int kind, first = offset, count = n;
+  uint16_t with_it = 0; /* the late lock, if this call settles it */
   if (flags & SQLITE_SHM_UNLOCK) {
     if (!((shm->shared | shm->exclusive) & mask)) return SQLITE_OK;
     kind = SHM_NONE;
+    if (late.shm == shm && late.offset == WRITE_LOCK && !shm->exclusive && shm->shared == mask) {
+      /* Nothing else is held: to unlock all from the one to the other unlocks these two. */
+      first = WRITE_LOCK;
+      count = offset + n;
+      with_it = 1u << WRITE_LOCK;
+    }
   } else if (flags & SQLITE_SHM_SHARED) {
     if (shm->shared & mask) return SQLITE_OK;
     kind = SHM_READ;
+    if (late.shm == shm && n == 1 && late.offset == offset) with_it = mask;
   } else {
     kind = SHM_WRITE;
   }
-  int rc = wsq_host_shm_lock(shm->fd, kind, (uint32_t)(LOCK_FIRST + offset), (uint32_t)n);
-  if (rc) return rc;
+  if (with_it) {
+    late.shm = NULL;
+  } else {
+    vfs_shm_settle();
+    if (kind == SHM_NONE && can_be_late(shm, offset, mask)) {
+      late.shm = shm;
+      late.offset = offset;
+      shm->exclusive &= (uint16_t)~mask;
+      return SQLITE_OK;
+    }
+  }
+  int rc = host_lock(shm, kind, first, count);
+  if (rc) {
+    shm->exclusive |= with_it;
+    return rc;
+  }
   shm->shared &= (uint16_t)~mask;
   shm->exclusive &= (uint16_t)~mask;
   if (kind == SHM_READ) shm->shared |= mask;
@@ -205,6 +255,7 @@ int vfs_shm_unmap(sqlite3_file *file, int delete) {
   vfs_file *f = (vfs_file *)file;
   struct vfs_shm *shm = f->shm;
   if (!shm) return SQLITE_OK;
+  vfs_shm_settle();
   f->shm = NULL;
   if (delete) (void)vfs_unlink(shm->path);
   /* What could not be unmapped is still the file: such blocks must never be used as heap again. */

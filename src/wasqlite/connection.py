@@ -22,7 +22,7 @@ from wasqlite.vfs.host import HostFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal, NoReturn, Self, TypeVar, overload
+    from typing import Any, Literal, Self, TypeVar, overload
 
     from _typeshed import ReadableBuffer
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     _CursorT = TypeVar("_CursorT", bound=Cursor)
 
 _INT_MAX = 0x7FFF_FFFF
+_NO_THREAD = -1
+"""The thread of a connection that is not initialised: nobody's."""
 
 
 class _of_open_connection:
@@ -89,6 +91,14 @@ class Connection:
     row_factory: Any
     text_factory: Any
 
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        # A subclass may not call our __init__, or it fails. No __getattr__ for that: it slows down every attribute.
+        self = object.__new__(cls)
+        self._database = None
+        self._thread = _NO_THREAD
+        self.row_factory = self.text_factory = None
+        return self
+
     if TYPE_CHECKING:
 
         def __init__(
@@ -121,7 +131,6 @@ class Connection:
             raise ValueError("embedded null byte")
         self._detach()
         database = _open(path, given)
-        self._thread = get_ident() if given.check_same_thread else None
         self._isolation_level = given.isolation_level
         self._autocommit = given.autocommit
         self._uri = given.uri
@@ -130,35 +139,22 @@ class Connection:
         self.row_factory: Any = None
         self.text_factory: Any = str
         sys.audit("sqlite3.connect/handle", self)
+        self._thread = get_ident() if given.check_same_thread else None
         self._database = database
         if self._autocommit is False:
             self._control(database, "BEGIN")
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            # A slot that was never filled: a subclass did not call our __init__, or it failed.
-            if name.startswith("_") and name in Connection.__slots__:
-                raise ProgrammingError("Base Connection.__init__ not called.")
-            if name in ("row_factory", "text_factory"):
-                return None
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-
     def _detach(self) -> None:
         """Before a second ``__init__``: cursors keep the old database, without its transaction."""
-        try:
-            database = self._database
-        except ProgrammingError:
-            return
+        database = self._database
         if database is not None and not database.autocommit and database.instance.dead is None:
             self._control(database, "ROLLBACK")  # first: where this is refused, in a callback, nothing has happened
-        del self._database
+        self._database = None
+        self._thread = _NO_THREAD
 
     def __del__(self) -> None:
-        try:
-            database = self._database
-        except ProgrammingError:
-            return
+        # The slot is empty if a signal handler raised in __new__.
+        database = getattr(self, "_database", None)
         if database is not None and WARN_UNCLOSED:
             warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=2, source=self)
 
@@ -166,14 +162,20 @@ class Connection:
 
     def _check_thread(self) -> None:
         if self._thread is not None and self._thread != (current := get_ident()):
+            self._check_initialised()
             raise ProgrammingError(
                 "SQLite objects created in a thread can only be used in that same thread. "
                 f"The object was created in thread id {self._thread} and this is thread id {current}."
             )
 
+    def _check_initialised(self) -> None:
+        if self._thread == _NO_THREAD:
+            raise ProgrammingError("Base Connection.__init__ not called.")
+
     def _check_open(self) -> Database:
         database = self._database
         if database is None:
+            self._check_initialised()
             raise ProgrammingError("Cannot operate on a closed database.")
         return database
 
@@ -192,6 +194,8 @@ class Connection:
 
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
         """Return a cursor for the connection."""
+        if factory is Cursor:
+            return self._cursor()
         self._check()
         cursor = factory(self)
         if not issubclass(type(cursor), Cursor):
@@ -202,7 +206,11 @@ class Connection:
 
     def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
         """Executes an SQL statement."""
-        return self._cursor().execute(sql, parameters)
+        cursor = self._cursor()
+        database = self._database
+        if database is None or not isinstance(sql, str):
+            return cursor.execute(sql, parameters)  # which tells what is wrong
+        return cursor._execute(self, database, sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
         """Repeatedly executes an SQL statement."""
@@ -361,6 +369,16 @@ class Connection:
             and level is not None
         ):
             self._control(database, transactions.begin(level))
+
+    def _begin_with(self) -> Statement | None:
+        """The statement that opens the implicit transaction, if it can do so in the call of the one that wants it.
+
+        One that waits for no lock: an error is then not the other statement's.
+        """
+        if self._autocommit != transactions.LEGACY_TRANSACTION_CONTROL or self._isolation_level not in ("", "DEFERRED"):
+            return None
+        begin = self._kept.get(transactions.begin(self._isolation_level))
+        return None if begin is None or begin.active else begin
 
     def _commit_before_script(self, database: Database) -> None:
         if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.autocommit:
@@ -544,7 +562,7 @@ class Connection:
 
 
 register_connection(Connection)
-_new_cursor = Cursor.__new__
+_new_cursor = object.__new__
 
 
 def _callbacks() -> ModuleType:

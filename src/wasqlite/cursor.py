@@ -37,6 +37,19 @@ FIRST_ROWS = 2
 MOST_ROWS = 4096
 ITERATION_BYTES = 256 << 10
 
+
+class _NotInitialised:
+    """In the place of the connection until ``Cursor.__init__`` has run."""
+
+    _database = None
+    row_factory = None
+    text_factory = str
+
+    def _check(self) -> NoReturn:
+        raise ProgrammingError("Base Cursor.__init__ not called.")
+
+
+_NOT_INITIALISED: Any = _NotInitialised()
 _ARRAYSIZE: Any = type("arraysize", (), {"__repr__": lambda self: "arraysize"})()
 _NO_MORE: Iterator[Values] = iter(())
 LOST = Failure(SQLITE_INTERRUPT, "interrupted")
@@ -83,6 +96,13 @@ class Cursor:
     _rows: Iterator[Values]
     _columns: Columns | None
 
+    def __new__(cls, *args: Any, **keywords: Any) -> Self:
+        # A subclass may forget to call our __init__. No __getattr__ for that: it would slow down every attribute.
+        self = object.__new__(cls)
+        self._reset(_NOT_INITIALISED)
+        self._rowcount = self._arraysize = 0
+        return self
+
     def __init__(self, connection: Connection, /) -> None:
         if not isinstance(connection, _connection_classes):
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {type(connection).__name__}")
@@ -112,14 +132,6 @@ class Cursor:
         self._known_steps: tuple[row_values.Cells, Any, Columns, row_values.Steps] | None = None
         self._next = None
         self._rows = _NO_MORE
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> NoReturn:
-            # A slot that was never filled: a subclass did not call our __init__.
-            if name.startswith("_") and name in Cursor.__slots__:
-                raise ProgrammingError("Base Cursor.__init__ not called.")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     # -- checks ------------------------------------------------------------------------------------------------
 
@@ -168,6 +180,10 @@ class Cursor:
         database = connection._database
         if self._closed or self._locked or database is None or connection._thread != get_ident():
             database = self._check_to_execute()
+        return self._execute(connection, database, sql, parameters)
+
+    def _execute(self, connection: Connection, database: Database, sql: str, parameters: Any) -> Self:
+        """``execute`` after its checks."""
         self._locked = True
         try:
             # Held until the statement is active or finished, or another thread could take it from the cache as well.
@@ -179,9 +195,10 @@ class Cursor:
                 query = connection._cache.get(sql)
                 if query.statement.active:
                     query = self._another(database, sql, query)
+                begin = None
                 if query.is_dml:
                     self._rowcount = 0
-                    if database.autocommit:
+                    if database.autocommit and (not query.quick or (begin := connection._begin_with()) is None):
                         connection._begin_for(database, True)
                 else:
                     self._rowcount = -1
@@ -191,7 +208,7 @@ class Cursor:
                     and connection.text_factory is str
                     and not registered.every
                 ):
-                    outcome = query.statement.quick(parameters)
+                    outcome = query.statement.quick(parameters, begin)
                     if outcome is not None:
                         rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
                         if rc != SQLITE_DONE or rows > 1 or reprepared != query.reprepared:
@@ -204,6 +221,8 @@ class Cursor:
                         elif query.is_dml or not self._take_record(query, kinds):
                             self._keep_outcome(query)
                         return self
+                if begin is not None:
+                    connection._begin_for(database, True)
                 data = packed(query, parameters)
                 if query.attaches:
                     connection._check_attach(database, sql, parameters)
@@ -561,7 +580,7 @@ class Cursor:
     @property
     def connection(self) -> Connection:
         """The connection that the cursor belongs to."""
-        return self._connection
+        return None if self._connection is _NOT_INITIALISED else self._connection  # type: ignore[return-value]
 
     @property
     # Not "| None", as typeshed has it: it would have to be ruled out after every SELECT.

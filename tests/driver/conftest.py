@@ -63,7 +63,7 @@ class Crossings:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         api = engine().api
-        for name in ("call_releasing", "call_holding", "call_prepared"):
+        for name in ("call_releasing", "call_holding"):
             monkeypatch.setattr(api, name, self._counting(getattr(api, name)))
 
     def _counting(self, call: Callable[..., Any]) -> Callable[..., Any]:

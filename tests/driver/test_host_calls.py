@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -107,3 +111,64 @@ def test_a_file_that_is_not_there_any_more_is_no_stale_answer(con, tmp_path):
     (tmp_path / "x.db").write_bytes(b"")
     with pytest.raises(wasqlite.DatabaseError):
         read(con)
+
+
+# -- WAL: two host calls in one ----------------------------------------------------------------------------------------
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="shared memory is Linux's, so far")
+
+
+@linux
+def test_a_wal_transaction_drops_two_locks_at_once_and_writes_each_frame_in_one_call(calls, con):
+    con.execute("PRAGMA journal_mode = WAL").fetchone()
+    con.execute("PRAGMA synchronous = NORMAL")
+    con.execute("UPDATE t SET v = 1")
+    calls.clear()
+    con.execute("UPDATE t SET v = 2")
+    # The mark for writing and then for reading, WRITE, both unlocked together; natively these are six.
+    assert calls == {"shm_lock": 4, "fd_pwrite": 1}
+
+
+def writers(path):
+    """Whether another process gets the write lock."""
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    return subprocess.run([sys.executable, "-c", program, path], capture_output=True, check=False).returncode == 0
+
+
+@linux
+@pytest.mark.parametrize("reading", [False, True], ids=["alone", "while another statement reads"])
+def test_a_lock_that_was_given_up_late_is_gone_when_anything_else_happens(con, tmp_path, reading):
+    con.execute("PRAGMA journal_mode = WAL").fetchone()
+    con.execute("INSERT INTO t(v) SELECT value FROM json_each('[1,2,3,4,5,6,7,8,9]')")
+    seen = []
+    con.create_function("probe", 0, lambda: seen.append(writers(tmp_path / "x.db")))
+    unfinished = con.execute("SELECT id FROM t") if reading else None
+    con.executescript("BEGIN; UPDATE t SET v = 1; SELECT probe(); COMMIT; SELECT probe(); SELECT probe()")
+    assert seen == [False, True, True]
+    con.execute("UPDATE t SET v = 2")
+    assert writers(tmp_path / "x.db")
+    assert unfinished is None or len(unfinished.fetchall()) == 10
+
+
+@linux
+def test_frames_whose_headers_are_written_again_are_whole(calls, con, tmp_path):
+    """A small cache spills pages in a transaction; those that change again are overwritten in the WAL, and the
+    checksums of all frames after them are corrected, header by header."""
+    con.execute("PRAGMA journal_mode = WAL").fetchone()
+    con.execute("PRAGMA wal_autocheckpoint = 0")
+    con.execute("PRAGMA cache_size = 2")
+    con.execute("BEGIN")
+    con.executemany("INSERT INTO t(v) VALUES (?)", [("x" * 1000,)] * 200)
+    for number in range(5):
+        con.execute("UPDATE t SET v = v || ? WHERE id % 7 = ?", (number, number))
+    calls.clear()
+    con.execute("COMMIT")
+    # Each of those headers is read with its page, and then written alone.
+    assert calls["fd_pread"] > 50 and calls["fd_pwrite"] >= calls["fd_pread"]
+    for name in ("x.db", "x.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / f"copy-{name}")
+    (tmp_path / "copy-x.db-wal").rename(tmp_path / "copy.db-wal")
+    (tmp_path / "copy-x.db").rename(tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as native:  # recovers the WAL, and believes its checksums only
+        assert native.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert native.execute("SELECT * FROM t").fetchall() == con.execute("SELECT * FROM t").fetchall()

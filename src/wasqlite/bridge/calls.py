@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from types import CodeType
 
 from wasqlite.bridge._wasmtime import FUNC, Extern
@@ -48,7 +48,7 @@ def call({arguments}):
                 {begin}
             state.depth = depth + 1
             {started}
-            error = invoke(context, function, raw, {size}, trap)
+            error = invoke()
         except BaseException as exception:
             interrupted(exception, traps, pointer)
             raise
@@ -77,7 +77,6 @@ def _code(params: str, result: str, begin: str, started: str) -> CodeType:
     source = _TEMPLATE.format(
         arguments=", ".join(names),
         stores="; ".join(stores) or "pass",
-        size=max(len(params), len(result)),
         result=_RESULTS[result],
         begin=begin,
         started=started,
@@ -135,14 +134,7 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
         "traps": traps,
         "extern": extern,  # owns what its address points at
         "slots": slots,
-        "invoke": partial(
-            instance._api.call_prepared,
-            ctypes.c_void_p(instance._context),
-            ctypes.c_void_p(extern.address),
-            ctypes.c_void_p(ctypes.addressof(slots)),
-            ctypes.c_size_t(len(arguments)),
-            ctypes.c_void_p(ctypes.addressof(traps)),
-        ),
+        "invoke": instance._api.invocation(instance._context, extern.address, slots, len(arguments), traps),
     }
     begin, started, names = limits(instance)
     namespace.update(names)
@@ -168,7 +160,6 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
 
 def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
     """The closure that calls ``name``. It keeps the instance alive."""
-    api = instance._api
     extern, (params, result) = _find(instance, name)
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
@@ -182,16 +173,19 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
         "interrupted": instance.interrupted,
         "nest": instance.nest,
         # Who can be interrupted must release the GIL, or nobody could do it.
-        "invoke": api.call_holding if hold_gil and instance.interruption is None else api.call_releasing,
-        "context": instance._context,
-        "extern": extern,  # owns what `function` points at
-        "function": extern.address,
+        "invoke": instance._api.invocation(
+            instance._context,
+            extern.address,
+            longs,
+            slots,
+            traps,
+            hold_gil=hold_gil and instance.interruption is None,
+        ),
+        "extern": extern,  # owns what its address points at
         "longs": longs,
         "doubles": (ctypes.c_double * (2 * slots)).from_buffer(longs),
         "floats": (ctypes.c_float * (4 * slots)).from_buffer(longs),
-        "raw": ctypes.addressof(longs),
         "traps": traps,
-        "trap": ctypes.addressof(traps),
     }
     begin, started, names = limits(instance)
     namespace.update(names)

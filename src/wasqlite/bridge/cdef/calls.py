@@ -253,14 +253,7 @@ def bind(
         "_result": (_VIEWS[plan.kind] * 1).from_buffer(longs) if plan.kind else None,
         "_traps": traps,
         "_extern": extern,  # owns what its address points at
-        "_invoke": partial(
-            api.call_prepared,
-            ctypes.c_void_p(instance._context),
-            ctypes.c_void_p(extern.address),
-            ctypes.c_void_p(ctypes.addressof(longs)),
-            ctypes.c_size_t(slots),
-            ctypes.c_void_p(ctypes.addressof(traps)),
-        ),
+        "_invoke": api.invocation(instance._context, extern.address, longs, slots, traps),
     }
     settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
     limit, started, names_of_limits = limits(instance, "_")

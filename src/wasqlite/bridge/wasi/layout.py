@@ -14,6 +14,8 @@ U32 = Struct("<I")
 U64 = Struct("<Q")
 IOVEC = Struct("<II")
 """buf, buf_len"""
+IOVECS = Struct("<IIII")
+"""Two of them."""
 PRESTAT = Struct("<B3xI")
 """tag (0: directory), pr_name_len"""
 FDSTAT = Struct("<BxH4xQQ")

@@ -11,7 +11,7 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.descriptors import Descriptors, Hosts
 from wasqlite.bridge.wasi.errno import EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, WasiError
 from wasqlite.bridge.wasi.failures import Failures
-from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPES, IOV_MAX, IOVEC, MODULE, U32, U64
+from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPES, IOV_MAX, IOVEC, IOVECS, MODULE, U32, U64
 
 _pack_filestat = FILESTAT.pack_into
 _WHENCE = (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)
@@ -51,10 +51,10 @@ def _positional(
 ) -> Callable[[int, int, int, int, int], int]:
     """fd_pread or fd_pwrite.
 
-    One vector inside the memory as last seen takes a path without any call of ours: 1.5 us for a read of
+    One vector or two inside the memory as last seen take a path without any call of ours: 1.5 us for a read of
     4 KiB, of which ``os.preadv`` alone is 0.85; by way of ``span`` it is 2.25 (best of five, CPython 3.13).
     """
-    iovec, put = IOVEC.unpack_from, U32.pack_into
+    iovec, two, put = IOVEC.unpack_from, IOVECS.unpack_from, U32.pack_into
 
     def positional(fd: int, iovs: int, count: int, offset: int, moved: int) -> int:
         if offset < 0:
@@ -70,6 +70,16 @@ def _positional(
                         return SUCCESS
                 except struct.error:
                     pass  # the memory has grown, or the guest lies: the checked path below tells
+            elif count == 2:
+                view = memory.view
+                try:
+                    address, size, second, more = two(view, iovs)
+                    end, last = address + size, second + more
+                    if end <= memory.size and last <= memory.size:
+                        put(view, moved, move(hosts[fd], (view[address:end], view[second:last]), offset))
+                        return SUCCESS
+                except struct.error:
+                    pass
             memory.span(moved, 4)
             memory.write_u32(moved, move(hosts[fd], vectors(memory, iovs, count), offset))
             return SUCCESS
