@@ -2,6 +2,7 @@
 
 #include "execute.h"
 #include "bulk.h"
+#include "callback.h"
 #include "status.h"
 
 #include <string.h>
@@ -30,6 +31,18 @@ static int reset(sqlite3_stmt *stmt) {
 
 static int reprepares(sqlite3_stmt *stmt) { return sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0); }
 
+static uint32_t steps_of(sqlite3_stmt *stmt) { return (uint32_t)sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 0); }
+
+/* Whether the host had better be ready for lanes the next time, or no longer. Between the two it stays as it is. */
+static void note_lanes(uint32_t calls, uint32_t steps) {
+  enum { FEW = 16, STEPS_PER_CALL = 64, MANY_STEPS = 10000 };
+  if (calls >= FEW && steps / calls <= STEPS_PER_CALL) {
+    call_set_flag(WSQ_FLAG_LANES);
+  } else if (steps >= MANY_STEPS) {
+    call_set_flag(WSQ_FLAG_NO_LANES);
+  }
+}
+
 /* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
  * SQLITE_ROW leaves the statement reset. With `reprepared` (not negative) the first row is left unread if the statement has
  * been prepared again since: the caller's mask may be for other columns. */
@@ -39,6 +52,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
   int rc = SQLITE_ROW;
   int begun = 0;
   int unread = left_on_row == stmt;
+  uint32_t lane_calls = callback_lane_calls, steps = steps_of(stmt);
   execute_forget(stmt);
   for (;;) {
     if (begun && (out->rows >= max_rows || out->bytes >= max_bytes || call->compare_failed)) break;
@@ -67,6 +81,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
     }
   }
   batch_end(out);
+  note_lanes(callback_lane_calls - lane_calls, steps_of(stmt) - steps);
   if (rc != SQLITE_ROW) {
     call_capture(call, db, rc);
     reset(stmt);
@@ -157,7 +172,8 @@ void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin) {
   }
   if (rc == SQLITE_OK) rc = fetch(call, db, stmt, ROWS, BYTES, 0, -1);
   finish(call, db, stmt, rc);
-  if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
+  /* Flags are for the general form. */
+  if (wsq_block.rows == 1 && !wsq_block.flags) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
 }
 
 static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed, const uint8_t *mask,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,8 @@ def test_a_policy_is_a_frozen_value():
         {"memory": "16M"},
         {"table": -1},
         {"table": 1e5},
+        {"memory": 64e6},
+        {"table": "many"},
         {"stack": 10},
         {"stack": 1e6},
         {"deadline": 0},
@@ -98,7 +101,26 @@ def test_a_policy_is_a_frozen_value():
         {"arguments": b"name"},
         {"environment": ["A=1"]},
         {"environment": {"A": 1}},
+        {"stdin": "text"},
+        {"stdin": 0},
+        {"stdout": b"text"},
+        {"stdout": Path("log")},
+        {"stderr": "inherit"},
+        {"clock": 5},
+        {"clock": "fast"},
+        {"random": "seed"},
+        {"random": [1]},
+        {"arguments": "prog -x"},
+        {"arguments": [Path("prog")]},
+        {"arguments": ["a\0b"]},
+        {"environment": {"N": 1}},
+        {"environment": {"A=B": "x"}},
+        {"environment": {"": "x"}},
+        {"environment": {"A": "\0"}},
+        {"files": {3: "data"}},
+        {"files": {"\0": "data"}},
     ],
+    ids=str,
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

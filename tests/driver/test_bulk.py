@@ -146,7 +146,6 @@ STATEMENTS = [
     "insert into t values (?, ?, 1 + ?)",
     "insert into t values (?3, ?1, ?2)",
     "insert into t values (?2, ?, ?1)",
-    "insert into t values (?1, ?2, ?3)",
     "insert into t values (?, ?, ?), (1, 2, 3)",
     "insert or ignore into t values (?, ?, ?)",
     "insert or replace into t values (?, ?, ?)",

@@ -187,8 +187,7 @@ def test_keys_by_the_name_of_rowid(keys: str) -> None:
     compare("create table t(a, b, c default 5)", "insert into t(b, rowid) values (?, ?)", rows)
 
 
-def test_rowids_after_the_largest_are_random() -> None:
-    con = wasqlite.connect(":memory:")
+def test_rowids_after_the_largest_are_random(con: wasqlite.Connection) -> None:
     con.execute("create table t(a)")
     con.execute("insert into t(rowid, a) values (?, 0)", (2**63 - 1,))
     con.executemany("insert into t values (?)", [(i,) for i in range(100)])
@@ -249,8 +248,7 @@ def test_the_limit_of_sizes(limit: int) -> None:
                 assert found[0] == found[1], (column, size, first)
 
 
-def test_a_table_that_is_read_meanwhile() -> None:
-    con = wasqlite.connect(":memory:")
+def test_a_table_that_is_read_meanwhile(con: wasqlite.Connection) -> None:
     con.execute("create table t(a integer primary key, b)")
     con.executemany("insert into t values (?, ?)", [(i, "x" * 50) for i in range(500)])
     cursor = con.execute("select a from t")
@@ -262,8 +260,7 @@ def test_a_table_that_is_read_meanwhile() -> None:
     assert con.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
-def test_a_blob_that_is_open_meanwhile() -> None:
-    con = wasqlite.connect(":memory:")
+def test_a_blob_that_is_open_meanwhile(con: wasqlite.Connection) -> None:
     con.execute("create table t(a integer primary key, b)")
     con.execute("insert into t values (1, x'010203')")
     with con.blobopen("t", "b", 1) as blob:
@@ -271,8 +268,7 @@ def test_a_blob_that_is_open_meanwhile() -> None:
         assert blob.read() == b"\1\2\3"
 
 
-def test_progress_handlers_interrupt() -> None:
-    con = wasqlite.connect(":memory:")
+def test_progress_handlers_interrupt(con: wasqlite.Connection) -> None:
     con.execute("create table t(a, b)")
     calls = 0
 
@@ -294,8 +290,7 @@ def test_progress_handlers_interrupt() -> None:
     ("columns", "appended"),
     [("a, b", True), ("a integer primary key, b", True), ("a, b not null", True), ("a, b unique", False)],
 )
-def test_where_the_program_is_left_out(columns: str, appended: bool, conflict: str) -> None:
-    con = wasqlite.connect(":memory:")
+def test_where_the_program_is_left_out(con: wasqlite.Connection, columns: str, appended: bool, conflict: str) -> None:
     con.execute(f"create table t({columns})")
     calls = 0
 
@@ -340,3 +335,4 @@ def test_the_stdlib_reads_the_same(connect: Callable[..., wasqlite.Connection]) 
     assert exact(con.execute(read).fetchall()) == exact(native.execute(read).fetchall())
     native.deserialize(con.serialize())
     assert native.execute("pragma integrity_check").fetchone() == ("ok",)
+    native.close()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.interruption import Interruption
+    from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.library import Host, Library
     from wasqlite.bridge.memory import Memory
     from wasqlite.bridge.policy import Policy
@@ -102,6 +103,8 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
+        self._lanes: Lanes | None = None
+        self._lanes_at: tuple[ctypes.Array[ctypes.c_uint64], memoryview] | None = None
         self._frame: Extern | None = None
         """The memory in which the arguments of host functions are handed over."""
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
@@ -202,7 +205,7 @@ class Instance:
         api, context = self._api, self._context
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
-        trampolines = [Trampoline(function, self.parked, self.state) for function in functions]
+        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if not function.lanes]
         self._trampolines += trampolines
         self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
         callbacks = [trampoline.callback for trampoline in trampolines]
@@ -224,6 +227,8 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
+        if len(trampolines) < len(functions):
+            self._lanes_at = instance, frame
         return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
 
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
@@ -254,13 +259,14 @@ class Instance:
 
     # -- calls -------------------------------------------------------------------------------------------------
 
-    def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
+    def function(self, name: str, *, hold_gil: bool = False, lanes: bool = False) -> Callable[..., int]:
         """A closure that calls an exported function with numbers and returns its number (None if it has no result).
 
         i32 comes back unsigned, i64 signed. ``hold_gil`` is for functions that are always short: 0.1 us cheaper,
-        and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile.
+        and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile. With ``lanes``
+        these are resumed directly, too, for functions that spend their time in them.
         """
-        return calls.bind(self, name, hold_gil=hold_gil)
+        return calls.bind(self, name, hold_gil=hold_gil, lanes=lanes)
 
     def prepare(self, name: str, *arguments: int) -> Callable[[], None]:
         """A closure that calls an exported function without result, always with these integers.
@@ -269,6 +275,17 @@ class Instance:
         and makes no such call from inside a callback.
         """
         return calls.prepare(self, name, arguments)
+
+    @property
+    def lanes(self) -> Lanes:
+        """The generators that a host function with ``lanes`` resumes."""
+        if self._lanes is None:
+            from wasqlite.bridge.lanes import Lanes  # what only some programs need
+
+            if self._lanes_at is None:
+                raise BridgeError(f"{self.name} has no host function for lanes")
+            self._lanes = Lanes(self._api, self._context, *self._lanes_at)
+        return self._lanes
 
     def arena(self) -> Arena:
         """Scratch memory of the guest's heap, freed when the ``with`` block ends."""
@@ -299,6 +316,8 @@ class Instance:
                 f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host "
                 "function that is not declared reentrant; call it after the first call has returned"
             )
+        if self._lanes is not None:
+            self._lanes.release()  # the call may be one that gives up the GIL
         self.state.reentrant = False
         if opened is not True:
             # All others that are under way were prepared when they made their calls.
@@ -428,11 +447,13 @@ class Instance:
     @property
     def typed(self) -> Typed:
         """What knows the library's C types."""
-        if self._typed is None:
+        found = self._typed
+        if found is None:
             from wasqlite.bridge.cdef.typed import Typed
 
-            self._typed = Typed(self, self.library.layout)
-        return self._typed
+            # Of several threads' ones, one is everybody's.
+            found = self.__dict__.setdefault("_typed", Typed(self, self.library.layout))
+        return found
 
     if not TYPE_CHECKING:
 
@@ -489,7 +510,7 @@ class Instance:
 
     def from_handle(self, pointer: Pointer) -> Any:
         """The object of a handle."""
-        return self.typed.handles.find(pointer)
+        return self.typed.handles.find(self.typed.pointer(pointer, "from_handle()"))
 
     def stats(self) -> Stats:
         """What is alive in the guest: allocations of ``new``, callbacks, handles; and the size of its memory."""
@@ -525,6 +546,8 @@ class Instance:
                 self._finalizer.detach()
             for trampoline in self._trampolines:
                 trampoline.close()
+            if self._lanes is not None:
+                self._lanes.close()
 
     def __enter__(self) -> Instance:
         return self

@@ -180,6 +180,10 @@ def _put(instance: Instance, snapshot: Snapshot) -> None:
             _set_value(instance, name, content)
         for held in instance.held:
             held.release()
+        if instance._typed is not None and snapshot._typed is not None:
+            from wasqlite.bridge.cdef.saved import resume
+
+            resume(instance._typed, snapshot._typed)
         instance.parked.clear()
         state.dead = None
     finally:
