@@ -47,7 +47,8 @@ def load(typed: Typed, saved: Saved) -> None:
         if extern is None:
             raise SnapshotError(f"{instance.name} has no {name}, of which a function pointer was made")
         typed.table.add(name, extern)
-    typed.table.take_all()
+    if saved.growth:  # else there may be no table at all
+        typed.table.take_all()
     for index, served in saved.callbacks.items():
         callback.serve(typed, typed.table.take_at(index), served)
     typed.handles.objects.update(saved.handles)
