@@ -14,6 +14,7 @@ from types import CodeType
 from wasqlite.bridge._wasmtime import FUNC, Extern
 from wasqlite.bridge.adapter import LANES
 from wasqlite.bridge.errors import BridgeError
+from wasqlite.bridge.headroom import LOOK, NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _RESULTS = {
 # What callbacks raised before a nested call, further out, is set aside: it is raised by the call that led to it.
 _TEMPLATE = """
 def call({arguments}):
+    {look}
     if state.dead is not None:
         refuse()
     with lock:
@@ -94,12 +96,14 @@ def _code(params: str, result: str, begin: str, started: str, ended: str = "") -
         begin=begin,
         started=started,
         ended=ended,
+        look=LOOK,
     )
     return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
 
 
 _PREPARED = """
 def call():
+    {look}
     if state.dead is not None or state.depth:
         unprepared()
     {begin}
@@ -124,7 +128,7 @@ def call():
 
 @cache
 def _prepared_code(begin: str, started: str) -> CodeType:
-    return compile(_PREPARED.format(begin=begin, started=started), "<wasqlite prepared call>", "exec")
+    return compile(_PREPARED.format(begin=begin, started=started, look=LOOK), "<wasqlite prepared call>", "exec")
 
 
 def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
@@ -155,7 +159,7 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
         "invoke": instance._api.invocation(instance._context, extern.address, slots, len(arguments), traps),
     }
     begin, started, names = limits(instance)
-    namespace.update(names)
+    namespace |= names | NAMES
     exec(_prepared_code(begin, started), namespace)
     call: Callable[[], None] = namespace.pop("call")
     call.__name__ = call.__qualname__ = name
@@ -207,7 +211,7 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
         "traps": traps,
     }
     begin, started, names = limits(instance)
-    namespace.update(names)
+    namespace |= names | NAMES
     ended = ""
     if lanes and hold_gil:
         # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
