@@ -200,6 +200,7 @@ class Typed:
         table = self.__dict__.get("table")
         with suppress(*REFUSED):
             self.drain()
+        self.instance.memory.refresh()
         return Stats(
             allocations=len(heap.live) if heap else 0,
             bytes=heap.bytes if heap else 0,
