@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from array import array
 
 import pytest
@@ -206,6 +208,12 @@ def test_handles_of_others(guest, library):
         guest.string(b"x")
 
 
+@pytest.mark.parametrize("use", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_pointers_are_not_copied(guest, use):
+    with pytest.raises(TypeError, match=r"<Pointer int \* 0x.*> belongs to its instance"):
+        use(guest.new("int *"))
+
+
 def test_what_is_behind_a_handle_is_nothing(guest):
     with guest.handle("x") as handle:
         behind = handle + 1
@@ -259,7 +267,7 @@ def test_allocators_that_are_not_those_of_c(malloc, free):
     functions = f'(func (export "malloc") {malloc}) (func (export "free") {free})'
     with (
         Library.from_wat(f'(module (memory (export "memory") 1) {functions})', types={"format": 1}).open() as guest,
-        pytest.raises(LinkError, match="exports a (malloc|free) that is not C's"),
+        pytest.raises(LinkError, match=r"exports a (malloc|free) that is not C's"),
     ):
         guest.new("int *")
 
