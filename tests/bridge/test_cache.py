@@ -153,10 +153,14 @@ def test_an_artifact_of_another_runtime_is_compiled_anew(folder, compiled):
     for path in files(folder):
         key = path.name[:32]
         path.unlink()
-        assert cache.store(folder, key, b"not an artifact") is not None
+        for number in range(5):
+            assert cache.store(folder, key, b"not an artifact, %d" % number) is not None
     compiled.clear()
     assert answer() == 42
     assert compiled
+    compiled.clear()
+    assert answer() == 42
+    assert compiled == []
 
 
 def test_the_key_follows_the_wasm(folder, compiled):

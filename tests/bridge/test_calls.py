@@ -351,6 +351,13 @@ def test_an_abi_mismatch_is_a_clear_error():
         Library.from_wat(wat, abi=("version", 1))
 
 
+@pytest.mark.parametrize("kind", ["global {} i32 (i32.const 1)", "func {} (param i32)"])
+def test_an_initializer_that_is_none_is_refused(kind):
+    name = '(export "_initialize")'
+    with pytest.raises(LinkError, match="_initialize that is no function"):
+        Library.from_wat(f"(module ({kind.format(name)}))").open()
+
+
 def test_what_is_not_wasm_is_refused(tmp_path):
     (tmp_path / "bad.wasm").write_bytes(b"hello")
     with pytest.raises(LoadError, match="does not compile"):

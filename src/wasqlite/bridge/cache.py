@@ -15,6 +15,7 @@ import hashlib
 import os
 import stat
 import sys
+from collections.abc import Iterator
 
 SUFFIX = ".cwasm"
 MOST_FILES, MOST_BYTES = 500, 1 << 28
@@ -63,21 +64,21 @@ def _remove(path: str) -> None:
         pass
 
 
-def find(folder: str, key: str) -> str | None:
-    """The verified artifact for ``key``, or None."""
+def find(folder: str, key: str) -> Iterator[str]:
+    """The verified artifacts for ``key``. There are several where machines with other processors share the folder."""
     try:
         status = os.lstat(folder)
         if not _only_ours(status) or not stat.S_ISDIR(status.st_mode):
-            return None
+            return
         names = [name for name in os.listdir(folder) if name.startswith(key) and name.endswith(SUFFIX)]
     except OSError:
-        return None
+        return
     for name in names:
         path = os.path.join(folder, name)
         if _verified(path, name[len(key) + 1 : -len(SUFFIX)]):
-            return path
-        _remove(path)  # damaged or foreign: the next store() puts a good one in its place
-    return None
+            yield path
+        else:
+            _remove(path)  # damaged or foreign: the next store() puts a good one in its place
 
 
 def _verified(path: str, digest: str) -> bool:

@@ -12,6 +12,7 @@ from functools import cache
 from types import CodeType
 
 from wasqlite.bridge._wasmtime import FUNC, Extern
+from wasqlite.bridge.adapter import LANES
 from wasqlite.bridge.errors import BridgeError
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ def call({arguments}):
                     raise
                 raise
         finally:
-            state.depth = depth
+            {ended}state.depth = depth
             state.reentrant = reentrant
             if aside:
                 parked[:0] = aside
@@ -80,7 +81,7 @@ def limits(instance: Instance, prefix: str = "") -> tuple[str, str, dict[str, An
 
 
 @cache
-def _code(params: str, result: str, begin: str, started: str) -> CodeType:
+def _code(params: str, result: str, begin: str, started: str, ended: str = "") -> CodeType:
     names = [f"a{i}" for i in range(len(params))]
     stores = []
     for i, letter in enumerate(params):
@@ -92,6 +93,7 @@ def _code(params: str, result: str, begin: str, started: str) -> CodeType:
         result=_RESULTS[result],
         begin=begin,
         started=started,
+        ended=ended,
     )
     return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
 
@@ -174,8 +176,9 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
     return extern, signature
 
 
-def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
+def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) -> Callable[..., Any]:
     """The closure that calls ``name``. It keeps the instance alive."""
+    hold_gil = (hold_gil or lanes) and instance.interruption is None
     extern, (params, result) = _find(instance, name)
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
@@ -188,14 +191,14 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
         "failed": instance.failed,
         "interrupted": instance.interrupted,
         "nest": instance.nest,
-        # Who can be interrupted must release the GIL, or nobody could do it.
+        # Who can be interrupted must release the GIL, or nobody could do it: see `hold_gil`.
         "invoke": instance._api.invocation(
             instance._context,
             extern.address,
             longs,
             slots,
             traps,
-            hold_gil=hold_gil and instance.interruption is None,
+            hold_gil=hold_gil,
         ),
         "extern": extern,  # owns what its address points at
         "longs": longs,
@@ -205,7 +208,12 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
     }
     begin, started, names = limits(instance)
     namespace.update(names)
-    exec(_code(params, result, begin, started), namespace)
+    ended = ""
+    if lanes and hold_gil:
+        # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
+        # before which there is no other outermost call; and nested ones have `nest` take it back.
+        namespace["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
+    exec(_code(params, result, begin, started, ended), namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
     return call

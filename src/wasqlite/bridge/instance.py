@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from functools import partial
-from threading import RLock
 
 from wasqlite.bridge import calls
 from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from wasqlite.bridge.engine import Engine
     from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.interruption import Interruption
+    from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.library import Host, Library
     from wasqlite.bridge.memory import Memory
     from wasqlite.bridge.policy import Policy
@@ -88,7 +88,7 @@ class Instance:
         self.opened: tuple[Policy | None, tuple[Host, ...], int | None]
         self.exports = exports
         self.memory = memory
-        self.lock = RLock()
+        self.lock = state.lock
         self.parked: list[BaseException] = []
         self.state = state
         self.held: list[Held] = []
@@ -103,6 +103,8 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
+        self._lanes: Lanes | None = None
+        self._lanes_at: tuple[ctypes.Array[ctypes.c_uint64], memoryview] | None = None
         self._frame: Extern | None = None
         """The memory in which the arguments of host functions are handed over."""
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
@@ -203,7 +205,7 @@ class Instance:
         api, context = self._api, self._context
         nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
         externs = []
-        trampolines = [Trampoline(function, self.parked, self.state) for function in functions]
+        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if not function.lanes]
         self._trampolines += trampolines
         self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
         callbacks = [trampoline.callback for trampoline in trampolines]
@@ -225,6 +227,8 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
+        if len(trampolines) < len(functions):
+            self._lanes_at = instance, frame
         return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
 
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
@@ -249,22 +253,20 @@ class Instance:
         memory = api.export(context, self._instance, "memory", MEMORY)
         if memory is None:
             return
-
-        def locate() -> tuple[int, int]:
-            at = memory.address
-            return api.memory_data(context, at), api.memory_data_size(context, at)
-
-        self.memory.attach(locate)
+        self._memory = memory  # owns what its address points at
+        measure = partial(api.memory_data_size, ctypes.c_void_p(context), ctypes.c_void_p(memory.address))
+        self.memory.attach(api.memory_data(context, memory.address), measure, self.lock)
 
     # -- calls -------------------------------------------------------------------------------------------------
 
-    def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
+    def function(self, name: str, *, hold_gil: bool = False, lanes: bool = False) -> Callable[..., int]:
         """A closure that calls an exported function with numbers and returns its number (None if it has no result).
 
         i32 comes back unsigned, i64 signed. ``hold_gil`` is for functions that are always short: 0.1 us cheaper,
-        and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile.
+        and much cheaper in their callbacks while other threads are busy; nothing else runs meanwhile. With ``lanes``
+        these are resumed directly, too, for functions that spend their time in them.
         """
-        return calls.bind(self, name, hold_gil=hold_gil)
+        return calls.bind(self, name, hold_gil=hold_gil, lanes=lanes)
 
     def prepare(self, name: str, *arguments: int) -> Callable[[], None]:
         """A closure that calls an exported function without result, always with these integers.
@@ -273,6 +275,17 @@ class Instance:
         and makes no such call from inside a callback.
         """
         return calls.prepare(self, name, arguments)
+
+    @property
+    def lanes(self) -> Lanes:
+        """The generators that a host function with ``lanes`` resumes."""
+        if self._lanes is None:
+            from wasqlite.bridge.lanes import Lanes  # what only some programs need
+
+            if self._lanes_at is None:
+                raise BridgeError(f"{self.name} has no host function for lanes")
+            self._lanes = Lanes(self._api, self._context, *self._lanes_at)
+        return self._lanes
 
     def arena(self) -> Arena:
         """Scratch memory of the guest's heap, freed when the ``with`` block ends."""
@@ -287,12 +300,13 @@ class Instance:
 
     def global_value(self, name: str) -> int | None:
         """The value of an exported i32 global, such as a C variable's address; None if there is none."""
-        extern = self.find(name, GLOBAL)
-        if extern is None:
-            return None
-        value = Value()
-        self._api.global_get(self._context, extern.address, ctypes.byref(value))
-        return value.bits & 0xFFFF_FFFF
+        with self.lock:
+            extern = self.find(name, GLOBAL)
+            if extern is None:
+                return None
+            value = Value()
+            self._api.global_get(self._context, extern.address, ctypes.byref(value))
+            return value.bits & 0xFFFF_FFFF
 
     def nest(self) -> int | None:
         """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
@@ -302,6 +316,8 @@ class Instance:
                 f"{self.name} is in the middle of a call, and was called again from a signal handler or from a host "
                 "function that is not declared reentrant; call it after the first call has returned"
             )
+        if self._lanes is not None:
+            self._lanes.release()  # the call may be one that gives up the GIL
         self.state.reentrant = False
         if opened is not True:
             # All others that are under way were prepared when they made their calls.
@@ -524,6 +540,8 @@ class Instance:
             self._finalizer()
             for trampoline in self._trampolines:
                 trampoline.close()
+            if self._lanes is not None:
+                self._lanes.close()
 
     def __enter__(self) -> Instance:
         return self

@@ -242,6 +242,8 @@ class Library:
                 fill(instance, snapshot)
                 return instance
             if "_initialize" in self.exports:
+                if (self.exports["_initialize"] or "?")[0]:
+                    raise LinkError(f"{self._name} exports an _initialize that is no function without parameters")
                 instance.function("_initialize")()
             if self._abi is not None:
                 export, wanted = self._abi

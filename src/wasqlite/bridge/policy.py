@@ -46,8 +46,8 @@ class SteppingClock:
     step: int = 1_000_000
 
     def __post_init__(self) -> None:
-        if self.start < 0 or self.step < 0:
-            raise ValueError(f"a clock begins at zero or later, and does not go back: {self}")
+        if not isinstance(self.start, int) or not isinstance(self.step, int) or self.start < 0 or self.step < 0:
+            raise ValueError(f"a clock begins at zero or later, and does not go back; both in whole ns: {self}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,16 +97,16 @@ class Policy:
             )
         if self.deadline is not None and not (isinstance(self.deadline, int | float) and self.deadline > 0):
             raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline!r}")
-        for name, method in (("stdin", "read"), ("stdout", "write"), ("stderr", "write")):
-            stream = getattr(self, name)
-            if stream not in (None, "discard") and not hasattr(stream, method):
-                if name == "stdin" and isinstance(stream, bytes):
-                    continue
-                raise ValueError(f'{name} must be a stream with {method}(), "discard" or None: {stream!r}')
+        given = isinstance(self.stdin, bytes | bytearray | memoryview)
+        if not (given or _is_stream(self.stdin, "read")):
+            raise ValueError(f'stdin must be bytes, a stream to read from, "discard" or None: {self.stdin!r}')
+        for name in ("stdout", "stderr"):
+            if not _is_stream(getattr(self, name), "write"):
+                raise ValueError(f'{name} must be a stream to write to, "discard" or None: {getattr(self, name)!r}')
         if self.clock is not None and self.clock != "real" and not isinstance(self.clock, SteppingClock):
             raise ValueError(f'clock must be "real", a SteppingClock or None: {self.clock!r}')
-        if isinstance(self.random, str) and self.random != "real":
-            raise ValueError(f'random must be "real", a number or None: {self.random!r}')
+        if self.random is not None and self.random != "real" and not isinstance(self.random, int):
+            raise ValueError(f'random must be "real", a whole number or None: {self.random!r}')
         if isinstance(self.arguments, str):
             raise ValueError(f"arguments must be a sequence of strings, and not one string: {self.arguments!r}")
         for name in ("files", "environment"):
@@ -115,12 +115,14 @@ class Policy:
         for path in self.files.values():
             if not isinstance(path, Directory | str | os.PathLike):
                 raise ValueError(f"files must be paths, or a Directory each: {path!r}")
-        texts = [*self.arguments, *self.environment, *self.environment.values(), *self.files]
-        for text in texts:
-            if not isinstance(text, str):
-                raise ValueError(f"arguments, environment variables and names must be strings: {text!r}")
-        if any("\0" in text for text in texts) or any("=" in name or not name for name in self.environment):
-            raise ValueError("a NUL in an argument, variable or name, or a variable's name with =")
+        variables = (*self.environment, *self.environment.values())
+        for name, texts in (("arguments", self.arguments), ("environment", variables), ("files", self.files)):
+            for text in texts:
+                if not isinstance(text, str) or "\0" in text:
+                    raise ValueError(f"{name} must be made of strings without a NUL: {text!r}")
+        for name in self.environment:
+            if "=" in name or not name:
+                raise ValueError(f"the name of an environment variable must not be empty, nor have a =: {name!r}")
         # Copies, so that nobody changes them afterwards.
         object.__setattr__(self, "arguments", tuple(self.arguments))
         object.__setattr__(self, "environment", dict(self.environment))
@@ -137,3 +139,7 @@ class Policy:
     def variables(self) -> list[tuple[str, str]]:
         """``environment``, as pairs."""
         return list(self.environment.items())
+
+
+def _is_stream(stream: object, method: str) -> bool:
+    return stream is None or (stream == "discard" if isinstance(stream, str) else hasattr(stream, method))

@@ -7,7 +7,7 @@ import threading
 
 from wasqlite.bridge import Library
 
-ABI = 6
+ABI = 7
 # Without pathlib, whose import would be a tenth of a warm start.
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "_wasm", "sqlite.wasm")  # noqa: PTH118,PTH120
 

@@ -10,7 +10,7 @@ from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.quick import OUTCOME, ROWS, packers, refuse, takers
 from wasqlite.capi.sandbox import ACTIVE, RUNNING
-from wasqlite.capi.status import Failure, Status, read
+from wasqlite.capi.status import LANES, NO_LANES, Failure, Status, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ class Statement:
     """
 
     __slots__ = (
+        "_begun",
         "_kinds",
         "_prepared",
         "_put",
         "_take",
         "active",
+        "calls",
         "database",
         "handle",
         "names",
@@ -57,7 +59,10 @@ class Statement:
     def __init__(self, database: Database, found: Status) -> None:
         self.database = database
         self.active = 0
+        self.calls = False
+        """Whether it spends so much time in user functions that the GIL is better held meanwhile."""
         self._prepared: Callable[[], None] | None = None
+        self._begun: tuple[int, Callable[[], None]] | None = None
         self._put: Put = refuse
         self._kinds = 0
         self._take: Take
@@ -93,6 +98,8 @@ class Statement:
         status = database.take_status(read(view, database.status_at))
         rc = status.rc
         self.active = ACTIVE if rc == SQLITE_ROW else 0
+        if status.flags:
+            self._note(status.flags)
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
         rows = status.rows
         if not rows:
@@ -138,7 +145,8 @@ class Statement:
                 self.active = RUNNING
                 try:
                     if as_blobs is None:
-                        database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                        call = database.call_execute if not self.calls else database.with_lanes("wsq_execute")
+                        call(self.handle, address, count, max_rows, max_bytes)
                     else:
                         mask = address + len(packed)
                         database.function("wsq_execute_as_blobs")(
@@ -156,14 +164,25 @@ class Statement:
     def prepare_quick(self) -> bool:
         """Make ``quick`` possible, for a statement that is executed often, unless it cannot be. Hold the lock."""
         database = self.database
-        if not self.handle or database.sandbox.shared or database.closed:
+        if not self.handle or self.calls or database.sandbox.shared or database.closed:
             return False
         if self._prepared is None:
-            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters)
+            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters, 0)
         return True
 
-    def quick(self, values: tuple[Any, ...]) -> tuple[int, int, int, int, int, int, int] | None:
+    def _after(self, begin: Statement) -> Callable[[], None]:
+        """The prepared call that executes ``begin`` first."""
+        if self._begun is None or self._begun[0] != begin.handle:
+            call = self.database.instance.prepare("wsq_quick", self.handle, self.parameters, begin.handle)
+            self._begun = begin.handle, call
+        return self._begun[1]
+
+    def quick(
+        self, values: tuple[Any, ...], begin: Statement | None = None
+    ) -> tuple[int, int, int, int, int, int, int] | None:
         """``execute`` for a few small values of exact types. None: not possible, and nothing has happened.
+
+        ``begin``, which has no parameters and returns no rows, is executed before it; if it fails, so does this.
 
         Else the fields of ``OUTCOME``; the row, if there is just one, is for ``takers`` at the database's ``record_at``
         (kinds 0: it is for ``result``, as more rows and errors are). Hold the lock.
@@ -172,6 +191,8 @@ class Statement:
         call = self._prepared
         if call is None or database._state.depth:
             return None
+        if begin is not None:
+            call = self._after(begin)
         if database.dropped:
             database.drain()
         view = database.memory.view
@@ -182,7 +203,7 @@ class Statement:
                 written = put(view, database.input_at, values)
                 if not written:
                     return None
-        except StructError:
+        except (StructError, UnicodeEncodeError):
             return None  # the general way tells what is wrong
         interrupt = database.interrupt
         interrupt.requested = 0
@@ -235,7 +256,10 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            call = database.call_fetch if as_blobs is None else self._fetching(as_blobs)
+            if as_blobs is not None:
+                call = self._fetching(as_blobs)
+            else:
+                call = database.call_fetch if not self.calls else database.with_lanes("wsq_fetch")
             if not self._step_on(call, max_rows, max_bytes):
                 return database.status, (), (), _INTERRUPTED
             return self._result(max_rows, raw)
@@ -295,6 +319,14 @@ class Statement:
         finally:
             progress.running = outer
         return True
+
+    def _note(self, flags: int) -> None:
+        """Take note of how much time it spent in user functions."""
+        if flags & LANES:
+            self.calls = True
+            self._prepared = None  # what is quick for others would be slower
+        elif flags & NO_LANES:
+            self.calls = False
 
     def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
         """Bind, step to the end and reset for each row of an input batch; ``status.rows`` tells how many were done.

@@ -60,7 +60,7 @@ class Provided:
     def missing(self, module: str) -> HostFunction:
         """The import where the feature is not offered: it answers with its error value, and nothing is raised."""
         params, result = self.declaration.signature
-        return HostFunction(module, self.declaration.name, params, result, lambda *_: self.answer)
+        return HostFunction(module, self.declaration.name, params, result, lambda *_: self.answer, self.answer)
 
 
 def provides(
