@@ -208,6 +208,22 @@ def test_threads_share_what_knows_the_types(path):
         sys.setswitchinterval(interval)
 
 
+def test_variables_are_read_while_another_thread_is_inside(guest):
+    read = []
+
+    def serve(a, b):
+        guest.lib.level += 1
+        reading = threading.Thread(target=lambda: read.append(guest.lib.level))
+        reading.start()
+        reading.join(20)
+        return 0
+
+    assert guest.lib.level == 1
+    with guest.callback("binary", serve) as callback:
+        guest.lib.twice(callback, 1)
+    assert read == [2, 3]
+
+
 def test_the_first_allocation_locks_no_other_instance(library):
     # One thread waits for an instance in the middle of a call, in which another instance allocates for the first time.
     busy, other = library.open(), library.open()  # not closed where they hang

@@ -197,5 +197,5 @@ def test_what_is_made_outside_of_the_project_is_refused(
     output = str(tmp_path / "elsewhere") if output == "/" else output
     project.write("pyproject.toml", PYPROJECT.replace('output = "points"', f'output = "{output}"'))
     hook = BridgeBuildHook(str(project.folder), {}, None, None, str(tmp_path), "wheel")
-    with pytest.raises(SystemExit, match="the wheel takes only what is in the project: output is .*elsewhere"):
+    with pytest.raises(SystemExit, match=r"the wheel takes only what is in the project: output is .*elsewhere"):
         hook.initialize("standard", {"artifacts": []})
