@@ -28,7 +28,7 @@ class Saved(Record):
 
 def save(typed: Typed) -> Saved:
     """What there is now."""
-    table = typed.__dict__.get("table")  # a cached property: there is none if nobody used it
+    table = typed.used_table
     growth = tuple(table.growth) if table else ()
     callbacks = {index: slot.served for index, slot in table.slots.items() if slot.served} if table else {}
     return Saved(growth, callbacks, dict(typed.handles.objects), typed.handles.next, typed.scratch.base)
