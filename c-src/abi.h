@@ -21,6 +21,8 @@
 /* Bits of wsq_status_block.flags */
 #define WSQ_FLAG_WAL 1u /* a database in WAL mode was met during this call, and the host has no shared memory */
 #define WSQ_FLAG_UNSUITABLE 2u /* a row of the input cannot be read, and is to be sent in another way; those before it are done */
+#define WSQ_FLAG_LANES 4u /* stepping spent much of its time in lanes, at least one call in 64 instructions of SQLite's; */
+#define WSQ_FLAG_NO_LANES 8u /* or hardly any of it, in very many instructions */
 
 /* Bits of wsq_column.flags */
 #define WSQ_TEXT_NUL 1u      /* a text value holds a NUL byte */
@@ -193,6 +195,7 @@ IMPORT(path_temporary) int wsq_host_path_temporary(char *out, uint32_t capacity)
 IMPORT(local_time) int wsq_host_local_time(int64_t seconds, int32_t *out);
 IMPORT(progress) int wsq_host_progress(void);
 IMPORT(callback) void wsq_host_callback(void);
+IMPORT(lane) int wsq_host_lane(uint32_t lane); /* 0: it is under way */
 #undef IMPORT
 
 #endif

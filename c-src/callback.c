@@ -6,6 +6,7 @@
 #include <string.h>
 
 wsq_callback_block wsq_block_of_callback;
+uint32_t callback_lane_calls = 0;
 
 wsq_callback_block *wsq_callback(void);
 uint32_t wsq_forgotten(void);

@@ -15,8 +15,11 @@ enum { CALL_ITSELF = 0, CALL_STEP = 1, CALL_INVERSE = 2, CALL_VALUE = 3, CALL_FI
 typedef struct callback_kept {
   uint32_t callback;         /* the host's number for it */
   struct callback_kept *next; /* of those that were dropped */
-  int64_t lanes[6];          /* by the storage class of the one argument */
+  uint32_t lanes[6];         /* by the storage class of the one argument */
 } callback_kept;
+
+/* How often lanes were called, modulo 2^32. */
+extern uint32_t callback_lane_calls;
 
 callback_kept *callback_keep(uint32_t callback);
 void callback_drop(void *kept);

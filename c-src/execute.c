@@ -2,6 +2,7 @@
 
 #include "execute.h"
 #include "bulk.h"
+#include "callback.h"
 #include "status.h"
 
 #include <string.h>
@@ -30,6 +31,18 @@ static int reset(sqlite3_stmt *stmt) {
 
 static int reprepares(sqlite3_stmt *stmt) { return sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_REPREPARE, 0); }
 
+static uint32_t steps_of(sqlite3_stmt *stmt) { return (uint32_t)sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 0); }
+
+/* Whether the host had better be ready for lanes the next time, or no longer. Between the two it stays as it is. */
+static void note_lanes(uint32_t calls, uint32_t steps) {
+  enum { FEW = 16, STEPS_PER_CALL = 64, MANY_STEPS = 10000 };
+  if (calls >= FEW && steps / calls <= STEPS_PER_CALL) {
+    call_set_flag(WSQ_FLAG_LANES);
+  } else if (steps >= MANY_STEPS) {
+    call_set_flag(WSQ_FLAG_NO_LANES);
+  }
+}
+
 /* Steps and encodes until a limit, the end, or an error; always at least one row, so that every call gets on. Anything but
  * SQLITE_ROW leaves the statement reset. With `reprepared` (not negative) the first row is left unread if the statement has
  * been prepared again since: the caller's mask may be for other columns. */
@@ -39,6 +52,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
   int rc = SQLITE_ROW;
   int begun = 0;
   int unread = left_on_row == stmt;
+  uint32_t lane_calls = callback_lane_calls, steps = steps_of(stmt);
   execute_forget(stmt);
   for (;;) {
     if (begun && (out->rows >= max_rows || out->bytes >= max_bytes || call->compare_failed)) break;
@@ -67,6 +81,7 @@ static int fetch(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, uint32_t max_r
     }
   }
   batch_end(out);
+  note_lanes(callback_lane_calls - lane_calls, steps_of(stmt) - steps);
   if (rc != SQLITE_ROW) {
     call_capture(call, db, rc);
     reset(stmt);
@@ -157,7 +172,8 @@ void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin) {
   }
   if (rc == SQLITE_OK) rc = fetch(call, db, stmt, ROWS, BYTES, 0, -1);
   finish(call, db, stmt, rc);
-  if (wsq_block.rows == 1) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
+  /* Flags are for the general form. */
+  if (wsq_block.rows == 1 && !wsq_block.flags) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
 }
 
 static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed, const uint8_t *mask,
@@ -190,25 +206,14 @@ int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes
 static int bind_row(const row_source *source, sqlite3_stmt *stmt, int copy) {
   sqlite3_destructor_type lifetime = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
   for (uint32_t i = 0; i < source->width; i++) {
-    const row_cell *cell = &source->cells[i];
+    const row_value *cell = &source->cells[i];
     int index = (int)i + 1;
     int rc;
-    switch (cell->type) {
-      case SQLITE_INTEGER:
-        rc = sqlite3_bind_int64(stmt, index, cell->value.integer);
-        break;
-      case SQLITE_FLOAT:
-        rc = sqlite3_bind_double(stmt, index, cell->value.real);
-        break;
-      case SQLITE_TEXT:
-        rc = sqlite3_bind_text64(stmt, index, cell->value.bytes, cell->size, lifetime, SQLITE_UTF8);
-        break;
-      case SQLITE_BLOB:
-        rc = sqlite3_bind_blob64(stmt, index, cell->value.bytes, cell->size, lifetime);
-        break;
-      default:
-        rc = sqlite3_bind_null(stmt, index);
-    }
+    if (cell->flags & ROW_NULL) rc = sqlite3_bind_null(stmt, index);
+    else if (cell->flags & ROW_INTEGER) rc = sqlite3_bind_int64(stmt, index, cell->integer);
+    else if (cell->flags & ROW_REAL) rc = sqlite3_bind_double(stmt, index, cell->real);
+    else if (cell->flags & ROW_TEXT) rc = sqlite3_bind_text64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime, SQLITE_UTF8);
+    else rc = sqlite3_bind_blob64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime);
     if (rc) return rc;
   }
   return SQLITE_OK;
@@ -228,7 +233,8 @@ static int execute_rows(wsq_call *call, sqlite3_stmt *stmt, row_source *source, 
   reset(stmt);
   if (rc == SQLITE_OK && !copy && bulk_insert(stmt, source, &bulk)) {
     rc = bulk.rc;
-    changes = done = bulk.done;
+    changes = bulk.changes;
+    done = bulk.done;
     found = bulk.unsuitable ? ROWS_UNSUITABLE : ROWS_END;
   } else if (rc == SQLITE_OK) {
     rc = SQLITE_DONE;

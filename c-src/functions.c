@@ -115,14 +115,17 @@ static void scalar_of_one(sqlite3_context *context, int count, sqlite3_value **v
     return;
   }
   int type = block->types[0];
-  block->shape |= 1u << 24;
-  block->callback = kept->callback;
+  uint32_t lane = kept->lanes[type];
   block->result = RESULT_ERROR;
-  block->lane = kept->lanes[type];
   block->integer = WSQ_NO_INTEGER;
   block->real = WSQ_NO_REAL;
-  wsq_host_callback();
-  if (!kept->lanes[type]) kept->lanes[type] = block->lane;
+  if (!lane || !wsq_host_lane(lane)) {
+    int kind = callback_call(kept->callback);
+    if (!lane) kept->lanes[type] = (uint32_t)block->lane;
+    give(context, kind);
+    return;
+  }
+  callback_lane_calls++;
   if (block->result) {
     give(context, (int)(block->result & 0xFF));
   } else if (block->integer != WSQ_NO_INTEGER) {
@@ -135,7 +138,6 @@ static void scalar_of_one(sqlite3_context *context, int count, sqlite3_value **v
     doubt(context);
   }
   /* A callback that is under way, and led here, must not be taken to have answered. */
-  block->lane = 0;
   block->integer = WSQ_NO_INTEGER;
   block->real = WSQ_NO_REAL;
 }

@@ -14,7 +14,7 @@ from wasqlite.bridge import interruption, trampoline
 from wasqlite.capi import callback_server
 
 GENERATORS = [trampoline._serve, trampoline._serve_bare, trampoline._serve_reentrant]
-GENERATORS += [interruption._watch, callback_server.serve]
+GENERATORS += [interruption._watch, callback_server.serve, callback_server.serve_lane]
 
 
 def unprotected(function):

@@ -228,7 +228,7 @@ add(
 )
 add("an initializer that traps", lambda: wat('(func (export "_initialize") unreachable)'), Trap, "unreachable")
 add("an endless initializer", lambda: wat('(func (export "_initialize") (loop $l (br $l)))'), DeadlineExceeded, LATE)
-add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), TypeError, "argument")
+add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), LinkError, "without")
 
 # -- memory -----------------------------------------------------------------------------------------------------------
 

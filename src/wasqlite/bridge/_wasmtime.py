@@ -166,11 +166,16 @@ class Api:
             "wasmtime_instance_export_get", c_bool, p, p, c_char_p, c_size_t, POINTER(Extern)
         )
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
+        # With any C function as the callback, and what it is given as its first argument.
+        self.func_new_raw: Any = holding["wasmtime_func_new_unchecked"]
+        self.func_new_raw.restype = None
+        self.func_new_raw.argtypes = (p, p, p, p, p, p)
         self.memory_data = bind("wasmtime_memory_data", p, p, p)
         self.memory_data_size = bind("wasmtime_memory_data_size", c_size_t, p, p)
         self.memory_grow = bind("wasmtime_memory_grow", p, p, p, c_uint64, POINTER(c_uint64))
         self.func_type = bind("wasmtime_func_type", p, p, p)
         self.table_get = bind("wasmtime_table_get", c_bool, p, p, c_uint64, POINTER(Value))
+        self.table_set = bind("wasmtime_table_set", p, p, p, c_uint64, POINTER(Value))
         self.table_grow = bind("wasmtime_table_grow", p, p, p, c_uint64, POINTER(Value), POINTER(c_uint64))
         self.global_get = bind("wasmtime_global_get", None, p, p, POINTER(Value))
         self.global_set = bind("wasmtime_global_set", p, p, p, POINTER(Value))
@@ -218,13 +223,12 @@ class Api:
         self.error_delete(error)
         return text
 
-    def take_trap(self, trap: int) -> str:
-        """The message of a ``wasm_trap_t``, which is deleted."""
+    def trap_text(self, trap: int) -> str:
+        """The message of a ``wasm_trap_t``."""
         message = Vec()
         self.trap_message(trap, byref(message))
         text = message.text().rstrip("\0")
         self.byte_vec_delete(byref(message))
-        self.trap_delete(trap)
         return text
 
     def signature(self, functype: int, plain: bool = False) -> tuple[str, str]:
@@ -310,7 +314,9 @@ class Api:
         if error:
             raise LinkError(f"cannot instantiate the module: {self.take_error(error)}")
         if trap.value:
-            raise Trap(f"the module's start function trapped: {self.take_trap(trap.value)}")
+            text = self.trap_text(trap.value)
+            self.trap_delete(trap.value)
+            raise Trap(f"the module's start function trapped: {text}")
         return instance
 
     def export(self, context: int, instance: ctypes.Array[c_uint64], name: str, kind: int) -> Extern | None:
@@ -330,10 +336,15 @@ class Api:
         extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
         return extern
 
+    def set_function(self, context: int, table: Extern, index: int, function: Extern) -> None:
+        """Put a function into a table's slot, which must be there."""
+        error = self.table_set(context, table.address, index, byref(_reference(function)))
+        if error:
+            raise LinkError(f"cannot fill a table: {self.take_error(error)}")
+
     def put_function(self, context: int, table: Extern, function: Extern) -> int | None:
         """Append a function to a table: its index, None if the table cannot grow."""
-        value = Value(kind=FUNCREF, bits=function.handle[0])
-        value.rest[0] = function.handle[1]
+        value = _reference(function)
         index = c_uint64()
         error = self.table_grow(context, table.address, 1, byref(value), byref(index))
         if error:
@@ -358,6 +369,12 @@ class Api:
         wasm = ctypes.string_at(vec.data or 0, vec.size)
         self.byte_vec_delete(byref(vec))
         return wasm
+
+
+def _reference(function: Extern) -> Value:
+    value = Value(kind=FUNCREF, bits=function.handle[0])
+    value.rest[0] = function.handle[1]
+    return value
 
 
 def _missing(reason: str) -> NoReturn:

@@ -14,6 +14,10 @@ answer, and the guest unwinds with a trap.
 A *bare* function has no arguments and no result, and so nothing of this. But it has two ways into the host: the second
 is taken while the first is under way, which a flag in the frame tells. So the first, which is all that most calls need,
 does not have to be prepared for being called again.
+
+*Lanes* are a function with one argument, the number of a generator that is resumed (see ``lanes``), and a result: 1, or
+0 if that one is under way already. The generators' ways into the host stand in a table, twice: for the guest that runs
+without the GIL, and ``LANES`` places further for the guest that holds it. What is to be added is in the frame.
 """
 
 from __future__ import annotations
@@ -23,10 +27,15 @@ ARGUMENTS = 16
 """Byte offset of the first argument in the frame."""
 
 Signature = tuple[str, str, bool]
-"""Letters of the parameters, letters of the result, whether bare."""
+"""Letters of the parameters, letters of the result, whether bare. Bare with an argument and a result are lanes."""
 
+LANES = 256
+HELD = 4092
+"""Byte offset in the frame of what is added to a lane's number: ``LANES`` if the guest holds the GIL, else 0."""
 _FLAGS = 4096
 """Byte offset in the frame of the flags of bare functions, 4 bytes each."""
+_BUSY = 8192
+"""And of those of lanes, one byte each."""
 
 _TYPES = {"i": 0x7F, "I": 0x7E, "f": 0x7D, "F": 0x7C}
 _LOADS = {"i": 0x28, "I": 0x29, "f": 0x2A, "F": 0x2B}
@@ -34,6 +43,8 @@ _STORES = {"i": 0x36, "I": 0x37, "f": 0x38, "F": 0x39}
 _ALIGN = {"i": 2, "I": 3, "f": 2, "F": 3}
 _I64_CONST, _I32_CONST, _I64_EXTEND_I32_U, _I64_EQ = 0x42, 0x41, 0xAD, 0x51
 _LOCAL_GET, _CALL, _IF, _VOID, _ELSE, _UNREACHABLE, _END = 0x20, 0x10, 0x04, 0x40, 0x05, 0x00, 0x0B
+_LOCAL_TEE, _LOCAL_SET, _CALL_INDIRECT, _RETURN, _I32_AND, _I32_ADD = 0x22, 0x21, 0x11, 0x0F, 0x71, 0x6A
+_I32_LOAD8_U, _I32_STORE8 = 0x2D, 0x3A
 
 
 def _unsigned(n: int) -> bytes:
@@ -102,18 +113,37 @@ def _bare_body(index: int, second: int) -> bytes:
     return _function(code)
 
 
+def _lanes_body() -> bytes:
+    zero, one, lane = bytes([_I32_CONST, 0]), bytes([_I32_CONST, 1]), bytes([_LOCAL_GET, 0])
+    busy = bytes([_I32_STORE8, 0]) + _unsigned(_BUSY)
+    # Whatever number the guest gives, it is one of LANES.
+    code = lane + bytes([_I32_CONST]) + _signed(LANES - 1) + bytes([_I32_AND, _LOCAL_TEE, 0])
+    code += bytes([_I32_LOAD8_U, 0]) + _unsigned(_BUSY) + bytes([_IF, _VOID]) + zero + bytes([_RETURN, _END])
+    code += lane + one + busy
+    code += lane + zero + _access(_LOADS["i"], "i", HELD) + bytes([_I32_ADD, _CALL_INDIRECT, 0, 0])
+    code += lane + zero + busy + one
+    return _function(code)
+
+
 def _function(code: bytes) -> bytes:
     body = _unsigned(0) + code + bytes([_END])  # no locals
     return _unsigned(len(body)) + body
 
 
+def is_lanes(signature: Signature) -> bool:
+    """Whether a function of this signature resumes lanes; an adapter has one such function at most."""
+    return signature[2] and signature[0] != ""
+
+
 def build(signatures: list[Signature], *, further: bool = False) -> bytes:
     """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``.
 
-    After one import for each signature follow the second ones of those that are bare, in order. A ``further`` adapter
-    of a store imports the frame of the first, after these: each memory of its own would take 4 GiB of address space.
+    After one import for each signature but lanes follow the second ones of those that are bare, in order. A ``further``
+    adapter of a store imports the frame of the first, after these: each memory of its own would take 4 GiB of address
+    space. With lanes, their table is exported as ``lanes``.
     """
     assert not further or not any(signature[2] for signature in signatures)
+    tables = [b"\x70\x01" + 2 * _unsigned(2 * LANES)] if any(map(is_lanes, signatures)) else []
     kinds = sorted({signature[:2] for signature in signatures})
     types = [bytes([0x60, 0, 0])]
     for params, result in kinds:
@@ -124,13 +154,18 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
         )
     count = len(signatures)
     bodies = []
-    imported = count
-    for i, signature in enumerate(signatures):
+    first = 0
+    imported = count - len(tables)
+    for signature in signatures:
+        if is_lanes(signature):
+            bodies.append(_lanes_body())
+            continue
         if signature[2]:
-            bodies.append(_bare_body(i, imported))
+            bodies.append(_bare_body(first, imported))
             imported += 1
         else:
-            bodies.append(_body(i, signature))
+            bodies.append(_body(first, signature))
+        first += 1
     imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(imported)]
     functions = [_unsigned(1 + kinds.index(signature[:2])) for signature in signatures]
     memory = b"\x01\x01\x01"  # one page, and never more
@@ -139,11 +174,14 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
     exports = [_name(str(i)) + b"\x00" + _unsigned(imported + i) for i in range(count)]
     if not further:
         exports.append(_name("frame") + b"\x02\x00")
+    if tables:
+        exports.append(_name("lanes") + b"\x01\x00")
     return (
         b"\0asm\x01\0\0\0"
         + _section(1, types)
         + _section(2, imports)
         + _section(3, functions)
+        + (_section(4, tables) if tables else b"")
         + _section(5, [] if further else [memory])
         + _section(7, exports)
         + _section(10, bodies)

@@ -12,6 +12,7 @@ from functools import cache
 from types import CodeType
 
 from wasqlite.bridge._wasmtime import FUNC, Extern
+from wasqlite.bridge.adapter import LANES
 from wasqlite.bridge.errors import BridgeError
 
 TYPE_CHECKING = False
@@ -29,7 +30,9 @@ _RESULTS = {
     "f": "floats[0]",
 }
 
-# `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
+# `with lock` and not acquire(): no signal handler can run between taking it and entering the block. Nor can one make a
+# call between the stores and what they are for: the depth is counted up before, and down after failures are settled.
+# What callbacks raised before a nested call, further out, is set aside: it is raised by the call that led to it.
 _TEMPLATE = """
 def call({arguments}):
     if state.dead is not None:
@@ -37,26 +40,36 @@ def call({arguments}):
     with lock:
         if state.dead is not None:
             refuse()
-        {stores}
         depth = state.depth
         reentrant = state.reentrant
-        pointer = None
+        pointer = aside = None
         try:
             if depth:
                 pointer = nest()
+                if parked:
+                    aside = parked[:]
+                    del parked[:]
             else:
                 {begin}
             state.depth = depth + 1
             {started}
-            error = invoke()
-        except BaseException as exception:
-            interrupted(exception, traps, pointer)
-            raise
+            try:
+                {stores}
+                error = invoke()
+                if error is not None or traps[0] or parked:
+                    failed(error, traps, pointer)
+            except BaseException as exception:
+                try:
+                    interrupted(exception, traps, pointer)
+                except BaseException as another:
+                    interrupted(another, traps, pointer)
+                    raise
+                raise
         finally:
-            state.depth = depth
+            {ended}state.depth = depth
             state.reentrant = reentrant
-        if error is not None or traps[0] or parked:
-            failed(error, traps, pointer)
+            if aside:
+                parked[:0] = aside
         return {result}
 """
 
@@ -68,7 +81,7 @@ def limits(instance: Instance, prefix: str = "") -> tuple[str, str, dict[str, An
 
 
 @cache
-def _code(params: str, result: str, begin: str, started: str) -> CodeType:
+def _code(params: str, result: str, begin: str, started: str, ended: str = "") -> CodeType:
     names = [f"a{i}" for i in range(len(params))]
     stores = []
     for i, letter in enumerate(params):
@@ -80,6 +93,7 @@ def _code(params: str, result: str, begin: str, started: str) -> CodeType:
         result=_RESULTS[result],
         begin=begin,
         started=started,
+        ended=ended,
     )
     return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
 
@@ -93,14 +107,18 @@ def call():
     try:
         {started}
         error = invoke()
+        if error is not None or traps[0] or parked:
+            failed(error, traps, None)
     except BaseException as exception:
-        interrupted(exception, traps, None)
+        try:
+            interrupted(exception, traps, None)
+        except BaseException as another:
+            interrupted(another, traps, None)
+            raise
         raise
     finally:
         state.depth = 0
         state.reentrant = False
-    if error is not None or traps[0] or parked:
-        failed(error, traps, None)
 """
 
 
@@ -148,7 +166,7 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
     """An exported function that can be called, and its signature."""
     if instance.state.dead is not None:
         instance.refuse()
-    extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+    extern = instance.find(name, FUNC)
     signature = instance.exports.get(name)
     if extern is None or signature is None:
         raise BridgeError(f"{instance.name} exports no function {name}")
@@ -158,8 +176,9 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
     return extern, signature
 
 
-def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]:
+def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) -> Callable[..., Any]:
     """The closure that calls ``name``. It keeps the instance alive."""
+    hold_gil = (hold_gil or lanes) and instance.interruption is None
     extern, (params, result) = _find(instance, name)
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
@@ -172,14 +191,14 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
         "failed": instance.failed,
         "interrupted": instance.interrupted,
         "nest": instance.nest,
-        # Who can be interrupted must release the GIL, or nobody could do it.
+        # Who can be interrupted must release the GIL, or nobody could do it: see `hold_gil`.
         "invoke": instance._api.invocation(
             instance._context,
             extern.address,
             longs,
             slots,
             traps,
-            hold_gil=hold_gil and instance.interruption is None,
+            hold_gil=hold_gil,
         ),
         "extern": extern,  # owns what its address points at
         "longs": longs,
@@ -189,7 +208,12 @@ def bind(instance: Instance, name: str, *, hold_gil: bool) -> Callable[..., Any]
     }
     begin, started, names = limits(instance)
     namespace.update(names)
-    exec(_code(params, result, begin, started), namespace)
+    ended = ""
+    if lanes and hold_gil:
+        # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
+        # before which there is no other outermost call; and nested ones have `nest` take it back.
+        namespace["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
+    exec(_code(params, result, begin, started, ended), namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name
     return call

@@ -32,11 +32,15 @@ class HostFunction:
 
     ``serve`` is for a bare function that wants to save even the call of ``call``, while it is not yet under way: it
     makes the generator that is resumed for each call, with the nets of ``trampoline``.
+
+    ``lanes``: a bare function "i" -> "i" that has no ``call`` but resumes ``Instance.lanes``, and returns 0 if that one
+    is under way already. A module has one of these at most.
     """
 
     # Not a dataclass: that module's import alone is a tenth of a warm start.
     __slots__ = (
-        "bare", "call", "fallback", "module", "name", "on_error", "params", "reentrant", "result", "retry", "serve"
+        "bare", "call", "fallback", "lanes", "module", "name", "on_error", "params", "reentrant", "result", "retry",
+        "serve",
     )  # fmt: skip
 
     def __init__(
@@ -52,8 +56,9 @@ class HostFunction:
         reentrant: bool = False,
         bare: bool = False,
         serve: Callable[[list[BaseException], State], Generator[None, None, None]] | None = None,
+        lanes: bool = False,
     ) -> None:
-        assert not bare or params == result == ""
+        assert not bare or params == result == ("i" if lanes else "")
         self.module = module
         self.name = name
         self.params = params
@@ -64,6 +69,7 @@ class HostFunction:
         self.reentrant = reentrant or bare
         self.bare = bare
         self.serve = serve
+        self.lanes = lanes
         self.fallback = self.failure()
 
     def failure(self) -> list[int | float]:

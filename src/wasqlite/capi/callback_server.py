@@ -1,11 +1,11 @@
-"""The generator that the guest's callbacks resume: a scalar function of one number, in as few steps as possible."""
+"""The generators that the guest's callbacks resume: one for all of them, and lanes for what is called most often."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
 from wasqlite.bridge.record import Record
-from wasqlite.capi.callback_block import ARGUMENTS, KEY, LANE, LANE_INTEGER, LANE_REAL
+from wasqlite.capi.callback_block import ARGUMENTS, KEY, LANE_INTEGER, LANE_REAL
 from wasqlite.capi.parameters import TOO_LARGE
 
 TYPE_CHECKING = False
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from wasqlite.bridge import State
     from wasqlite.capi.callbacks import Callbacks, Handler
 
-    Lane = tuple[Any, memoryview, bytes]
+    Target = tuple[Any, memoryview, bytes]
     """A function of one number: it, where its argument stands (int64 or float64), what SQLite is told if it raises."""
 
 
 class Place(Record):
-    """What the generator works with, known when the first callback is registered."""
+    """What the generators work with, known when the first callback is registered."""
 
     words: memoryview
     reals: memoryview
-    lanes: list[Lane]
     handlers: dict[int, Handler]
     put: Callable[[Any], None]
     failed: Callable[[BaseException, object, bytes], None]
@@ -35,16 +34,9 @@ def serve(callbacks: Callbacks, parked: list[BaseException], state: State) -> Ge
 
     No ``continue``: a signal's exception in its jump would miss the nets (CPython 3.11 looks for its handler one
     instruction before the target).
-
-    A lane goes without the key, the handler and two calls, and where its answer stands tells its type: together 40 % of
-    the time of ``SELECT sum(f(x))``.
     """
     words: Any = ()
-    reals: Any = ()
-    lanes: list[Lane] = []
     handlers: dict[int, Handler] = {}
-    put: Any = None
-    failed: Any = None
     while True:
         try:
             while True:
@@ -57,12 +49,53 @@ def serve(callbacks: Callbacks, parked: list[BaseException], state: State) -> Ge
                                 except GeneratorExit:
                                     return
                                 try:
-                                    lane = words[LANE]
+                                    handler = handlers.get(words[KEY])
                                 except IndexError:
-                                    words, reals, lanes, handlers, put, failed = callbacks.place()
-                                    lane = words[LANE]
-                                if lane:
-                                    function, arguments, message = lanes[lane]
+                                    words, _, handlers, _, _ = callbacks.place()
+                                    handler = handlers.get(words[KEY])
+                                if handler is None:
+                                    callbacks.dispatch()
+                                else:
+                                    handler()
+                                    handler = None
+                        except BaseException as error:
+                            state.reentrant = False
+                            parked += [error]
+                except BaseException as error:
+                    parked += [error]
+        except BaseException as error:
+            parked += [error]
+
+
+class Switch(BaseException):
+    """Thrown into a lane: it is for another function from now on."""
+
+
+def serve_lane(
+    targets: list[Target], place: Place, parked: list[BaseException], state: State
+) -> Generator[None, None, None]:
+    """A lane serves one function for one type of argument, and so goes without the key and the handler.
+
+    Where its answer stands tells its type. ``targets`` has one item, which ``Switch`` makes it take.
+    """
+    words, reals, _, put, failed = place
+    function: Any
+    function, arguments, message = targets.pop()
+    result = None
+    while True:
+        try:
+            while True:
+                try:
+                    while True:
+                        try:
+                            while True:
+                                try:
+                                    yield
+                                except GeneratorExit:
+                                    return
+                                except Switch:
+                                    (function, arguments, message), targets[:] = targets[0], ()
+                                else:
                                     try:
                                         argument = arguments[ARGUMENTS]
                                         state.reentrant = True
@@ -80,14 +113,7 @@ def serve(callbacks: Callbacks, parked: list[BaseException], state: State) -> Ge
                                             put(result)
                                     except BaseException as error:
                                         failed(error, function, message)
-                                    function = result = None  # or they would live until the next callback
-                                else:
-                                    handler = handlers.get(words[KEY])
-                                    if handler is None:
-                                        callbacks.dispatch()
-                                    else:
-                                        handler()
-                                        handler = None
+                                    result = None  # or it would live until the next callback
                         except BaseException as error:
                             state.reentrant = False
                             parked += [error]

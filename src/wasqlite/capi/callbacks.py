@@ -8,14 +8,14 @@ from wasqlite.bridge import BridgeError, HostFunction, Memory
 from wasqlite.bridge.record import Record
 from wasqlite.capi.batch import FLOAT, INTEGER
 from wasqlite.capi.callback_block import KEY, LANE
-from wasqlite.capi.callback_server import Place, serve
+from wasqlite.capi.callback_server import Place, Switch, serve, serve_lane
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from wasqlite.bridge import Instance, State
-    from wasqlite.capi.callback_server import Lane
+    from wasqlite.capi.callback_server import Target
     from wasqlite.capi.callback_values import Values
     from wasqlite.capi.progress import Progress
 
@@ -26,7 +26,6 @@ _CALLS = 8
 _MOST_HANDLERS = 4096
 """How many handlers are kept: a function with many arguments can be called with very many combinations of types."""
 _LANES = 250
-"""How many there are. Integers up to 256 are objects that Python keeps, which makes their number cheap."""
 _ANY_SHAPE = 255 << 24
 """The shape of many arguments, whose types a handler looks up each time."""
 _ONE_INTEGER = 1 << 24 | INTEGER
@@ -56,9 +55,11 @@ class Callbacks:
         "_free",
         "_handlers",
         "_lanes",
+        "_made",
         "_makers",
         "_memory",
         "_next",
+        "_put_lane",
         "_recipes",
         "_scalars",
         "_values",
@@ -66,7 +67,6 @@ class Callbacks:
         "ignored",
         "in_hook",
         "instances",
-        "lanes",
         "progress",
         "state",
     )
@@ -83,22 +83,27 @@ class Callbacks:
         """Whether a callback is running from which SQLite must not be called."""
         self.ignored: Callable[[BaseException, object], None] = _silent
         """Told of every exception that SQLite's caller may not get to see, with the callable that raised it."""
-        self.lanes: list[Lane] = []
-        """Functions of one number that have been called: the guest names them by their place here. 0 is none."""
+        self._made: dict[int, tuple[Generator[None, None, None], list[Target]]] = {}
+        """The lanes that there are, by their number, and how they are told whom to serve."""
         self._lanes: dict[int, int] = {}
+        """The numbers of those that serve a function of one number, by its key. 0 is none."""
         self._scalars: dict[int, tuple[Any, bytes]] = {}
         self._free = list(range(_LANES, 0, -1))
         self._handlers: dict[int, Handler] = {}
         self._makers: dict[int, Maker] = {_CALL_DOUBT: lambda _: self._doubt}
         self._recipes: dict[int, Recipe] = {}
         self._next = 0
+        self._put_lane: Callable[[int, Generator[None, None, None]], None] = _nowhere
         self._values: Values | None = None
         self._forgotten: Callable[[], int] | None = None
 
     def functions(self, memory: Memory) -> Iterable[HostFunction]:
-        """The ``callback`` import."""
+        """The imports ``callback`` and ``lane``."""
         self._memory = memory
-        return [HostFunction("wasqlite", "callback", "", "", self.dispatch, bare=True, serve=self._serve)]
+        return [
+            HostFunction("wasqlite", "callback", "", "", self.dispatch, bare=True, serve=self._serve),
+            HostFunction("wasqlite", "lane", "i", "i", _nothing, bare=True, lanes=True),
+        ]
 
     def _serve(self, parked: list[BaseException], state: State) -> Generator[None, None, None]:
         return serve(self, parked, state)
@@ -117,7 +122,7 @@ class Callbacks:
     def place(self) -> Place:
         """For the generator that serves callbacks."""
         values = self.values
-        return Place(values.words, values.reals, self.lanes, self._handlers, values.put, self.failed)
+        return Place(values.words, values.reals, self._handlers, values.put, self.failed)
 
     def attach(self, instance: Instance) -> None:
         """Find the block, before the first registration. Hold the lock."""
@@ -136,8 +141,8 @@ class Callbacks:
                 finally:
                     self.state.reentrant = False
 
+            self._put_lane = instance.lanes.put
             self._values = Values(self._memory, instance.function("wsq_callback", hold_gil=True)(), allocate)
-            self.lanes += [self._no_lane()] * (1 + _LANES)
 
     @property
     def values(self) -> Values:
@@ -150,7 +155,13 @@ class Callbacks:
         if self._values is not None:
             self._values.allocate = _nothing
         self._values = self._forgotten = None
-        self.lanes.clear()
+        for lane in self._made:
+            try:  # noqa: SIM105 - contextlib is not loaded at the start
+                self._serve_in(lane, _NO_TARGET)
+            except (Switch, ValueError):
+                pass  # it is garbage itself, in a cycle, and was ended already; or it is running
+        self._made.clear()
+        self._put_lane = _nowhere
         for registered in (self.hooks, self.instances, self._handlers, self._lanes, self._makers, self._scalars):
             registered.clear()
         self._recipes.clear()
@@ -178,7 +189,7 @@ class Callbacks:
             del self._handlers[key]
             lane = self._lanes.pop(key, 0)
             if lane:
-                self.lanes[lane] = self._no_lane()
+                self._serve_in(lane, _NO_TARGET)
                 self._free.append(lane)
 
     def settle(self) -> None:
@@ -229,7 +240,8 @@ class Callbacks:
         # The statements that they belong to are finalized before anything else happens.
         self.instances.update(dict.fromkeys(saved.instances, _GIVEN_UP))
         self._free = list(saved.free)
-        self.lanes[:] = [self._no_lane() for _ in self.lanes]
+        for lane in self._made:
+            self._serve_in(lane, _NO_TARGET)
         for key, lane in saved.lanes.items():
             self._open_lane(key, lane)
 
@@ -252,18 +264,27 @@ class Callbacks:
         function, message = self._scalars[key >> 32]
         words = self.values.words if key & 0xFFFF_FFFF == _ONE_INTEGER else self.values.reals
         self._lanes[key] = lane
-        self.lanes[lane] = function, words, message
+        self._serve_in(lane, (function, words, message))
+
+    def _serve_in(self, lane: int, target: Target) -> None:
+        """Let a lane, which is not under way, serve this from now on."""
+        made = self._made.get(lane)
+        if made is None:
+            targets = [target]
+            generator = serve_lane(targets, self.place(), self.progress.parked, self.state)
+            next(generator)
+            self._put_lane(lane, generator)
+            self._made[lane] = generator, targets
+        else:
+            generator, targets = made
+            targets[:] = [target]
+            while targets:  # a signal handler's exception may have come in between
+                generator.throw(Switch)
 
     def _doubt(self) -> None:
         """A lane seems not to have answered. If it was not struck by an exception, it did, with this very integer."""
         if not self.progress.parked:
             self.values.put_doubted()
-
-    def _no_lane(self) -> Lane:
-        def refuse(_: object) -> None:
-            raise BridgeError("the guest called back for a lane that is not in use")
-
-        return refuse, self.values.words, b""
 
     # -- for handlers ------------------------------------------------------------------------------------------
 
@@ -333,6 +354,17 @@ class Admission:
 
 def _nothing(size: int) -> int:
     return 0
+
+
+def _nowhere(lane: int, generator: Generator[None, None, None]) -> None:
+    raise BridgeError("there is no guest any more")
+
+
+def _refuse(_: object) -> None:
+    raise BridgeError("the guest called back for a lane that is not in use")
+
+
+_NO_TARGET: Target = _refuse, memoryview(bytes(128)).cast("q"), b""
 
 
 def _silent(error: BaseException, function: object) -> None:

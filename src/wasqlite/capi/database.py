@@ -109,6 +109,12 @@ class Database:
             _refuse()
         return self.sandbox.function(name, hold_gil=hold_gil)
 
+    def with_lanes(self, name: str) -> Callable[..., int]:
+        """The same for a statement that spends its time in user functions."""
+        if self.closed:
+            _refuse()
+        return self.sandbox.function_with_lanes(name)
+
     # -- input and output --------------------------------------------------------------------------------------
 
     def take_status(self, found: Status) -> Status:

@@ -172,6 +172,13 @@ class Sandbox:
         finally:
             self._release()
 
+    def function_with_lanes(self, name: str) -> Callable[..., int]:
+        """The instance's function in the form for statements that call user functions all the time."""
+        found = self._functions.get(name + " with lanes")
+        if found is None:
+            found = self._functions[name + " with lanes"] = self.instance.function(name, lanes=True)
+        return found
+
     def function(self, name: str, *, hold_gil: bool = False) -> Callable[..., int]:
         """The instance's function; which of the two kinds is settled by the first who asks for it."""
         found = self._functions.get(name)

@@ -10,7 +10,7 @@ from wasqlite.capi.constants import SQLITE_DONE, SQLITE_INTERRUPT, SQLITE_ROW
 from wasqlite.capi.parameters import Encoded
 from wasqlite.capi.quick import OUTCOME, ROWS, packers, refuse, takers
 from wasqlite.capi.sandbox import ACTIVE, RUNNING
-from wasqlite.capi.status import Failure, Status, read
+from wasqlite.capi.status import LANES, NO_LANES, Failure, Status, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Statement:
         "_put",
         "_take",
         "active",
+        "calls",
         "database",
         "handle",
         "names",
@@ -58,6 +59,8 @@ class Statement:
     def __init__(self, database: Database, found: Status) -> None:
         self.database = database
         self.active = 0
+        self.calls = False
+        """Whether it spends so much time in user functions that the GIL is better held meanwhile."""
         self._prepared: Callable[[], None] | None = None
         self._begun: tuple[int, Callable[[], None]] | None = None
         self._put: Put = refuse
@@ -95,6 +98,8 @@ class Statement:
         status = database.take_status(read(view, database.status_at))
         rc = status.rc
         self.active = ACTIVE if rc == SQLITE_ROW else 0
+        if status.flags:
+            self._note(status.flags)
         failure = None if rc in (SQLITE_DONE, SQLITE_ROW) else database.failure(status)
         rows = status.rows
         if not rows:
@@ -140,7 +145,8 @@ class Statement:
                 self.active = RUNNING
                 try:
                     if as_blobs is None:
-                        database.call_execute(self.handle, address, count, max_rows, max_bytes)
+                        call = database.call_execute if not self.calls else database.with_lanes("wsq_execute")
+                        call(self.handle, address, count, max_rows, max_bytes)
                     else:
                         mask = address + len(packed)
                         database.function("wsq_execute_as_blobs")(
@@ -158,7 +164,7 @@ class Statement:
     def prepare_quick(self) -> bool:
         """Make ``quick`` possible, for a statement that is executed often, unless it cannot be. Hold the lock."""
         database = self.database
-        if not self.handle or database.sandbox.shared or database.closed:
+        if not self.handle or self.calls or database.sandbox.shared or database.closed:
             return False
         if self._prepared is None:
             self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters, 0)
@@ -250,7 +256,10 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            call = database.call_fetch if as_blobs is None else self._fetching(as_blobs)
+            if as_blobs is not None:
+                call = self._fetching(as_blobs)
+            else:
+                call = database.call_fetch if not self.calls else database.with_lanes("wsq_fetch")
             if not self._step_on(call, max_rows, max_bytes):
                 return database.status, (), (), _INTERRUPTED
             return self._result(max_rows, raw)
@@ -310,6 +319,14 @@ class Statement:
         finally:
             progress.running = outer
         return True
+
+    def _note(self, flags: int) -> None:
+        """Take note of how much time it spent in user functions."""
+        if flags & LANES:
+            self.calls = True
+            self._prepared = None  # what is quick for others would be slower
+        elif flags & NO_LANES:
+            self.calls = False
 
     def execute_many(self, batch: Encoded) -> tuple[Status, Failure | None]:
         """Bind, step to the end and reset for each row of an input batch; ``status.rows`` tells how many were done.

@@ -17,6 +17,10 @@ UNSUITABLE_ROW = 2
 """Bit of ``flags``: a row of the input is to be sent in another way; those before it are done."""
 
 
+LANES, NO_LANES = 4, 8
+"""Bits of ``flags``: stepping spent much of its time in lanes, or hardly any of a long time."""
+
+
 class Status(Record):
     """One reading of the status block, field by field in the block's order."""
 
