@@ -159,12 +159,15 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   source = rows;
   source->cells = entry->loop.registers;
   loop = &entry->loop;
-  loop->changes = loop->changes_before = 0;
-  appends = bulk_appends(loop);
+  appends = bulk_begin(loop);
   state = ROWS_END;
   int rc = sqlite3_step(loop->stmt);
   source = NULL;
+  /* The row that was being inserted when an error came is read, and not in. */
+  out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
+  int kept = rc != SQLITE_DONE && out->done > 0 ? bulk_keep_sequence(loop) : SQLITE_OK;
   int error = sqlite3_reset(loop->stmt); /* only now it says which one it was */
+  if (kept) error = kept;
   if (rc != SQLITE_DONE) rc = error;
   rows->cells = rows->own_cells;
   if (rc == SQLITE_SCHEMA) { /* before the first row: the schema has changed, and it may not be fit for it any more */
@@ -173,8 +176,6 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   }
   out->rc = rc;
   out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
-  /* The row that was being inserted when an error came is read, and not in. */
-  out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
   out->changes = loop->changes;
   sqlite3_int64 last = rc != SQLITE_DONE ? 0 : out->done > 0 ? loop->changes - loop->changes_before : changes;
   bulk_count(db, last, total + loop->changes);
