@@ -149,11 +149,26 @@ static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
   return entry;
 }
 
+/* Whether the source has a row to begin with; it is not taken. */
+static int peek(row_source *rows) {
+  if (rows->columns) return ROWS_NEXT; /* what comes in columns was looked at by the host */
+  const row_source before = *rows;
+  int found = rows->next(rows);
+  *rows = before;
+  return found;
+}
+
 int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   sqlite3 *db = sqlite3_db_handle(stmt);
   if (source || !bulk_allowed(db)) return 0;
   looping *entry = lookup(stmt, rows->width);
   if (!entry || !entry->loop.stmt) return 0;
+  /* Without a row, AUTOINCREMENT would write its counter all the same. */
+  int found = entry->loop.sequence_register ? peek(rows) : ROWS_NEXT;
+  if (found != ROWS_NEXT) {
+    *out = (bulk_outcome){.rc = SQLITE_DONE, .unsuitable = found == ROWS_UNSUITABLE};
+    return 1;
+  }
   sqlite3_int64 changes = sqlite3_changes64(db), total = sqlite3_total_changes64(db);
   uint32_t first = rows->row;
   source = rows;

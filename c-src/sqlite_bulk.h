@@ -59,14 +59,14 @@ static int find_sequence(const Vdbe *program, bulk_loop *loop) {
     if (program->aOp[i].opcode == OP_MemMax) loop->sequence_register = program->aOp[i].p1;
   }
   if (!loop->sequence_register) return 1;
-  for (int i = 0; i + 1 < program->nOp; i++) {
+  loop->sequence_schema = -1;
+  loop->sequence_table = NULL;
+  for (int i = 0; i < program->nOp; i++) {
     const VdbeOp *op = &program->aOp[i];
-    if (op->opcode != OP_OpenRead) continue;
-    loop->sequence_schema = op->p3;
-    loop->sequence_table = op[1].opcode == OP_String8 && op[1].p2 == loop->sequence_register - 1 ? op[1].p4.z : NULL;
-    return loop->sequence_table != NULL;
+    if (op->opcode == OP_OpenRead) loop->sequence_schema = op->p3;
+    if (op->opcode == OP_Insert && op->p4type == P4_TABLE) loop->sequence_table = op->p4.pTab->zName; /* the other Insert names none */
   }
-  return 0;
+  return loop->sequence_schema >= 0 && loop->sequence_table;
 }
 
 /* The virtual table's columns are read one after the other into registers that follow one another. So whoever has a row can put it

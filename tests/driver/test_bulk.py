@@ -228,6 +228,32 @@ def test_transactions(same: Same, isolation: str | None) -> None:
     same(case)
 
 
+@pytest.mark.parametrize("first", [(None, b"bytes"), (None, object()), (1, None), ("x", "y"), (-5, "x")])
+def test_a_first_row_that_is_odd_and_autoincrement(same: Same, first: Any) -> None:
+    def case(s: Subject) -> Any:
+        s.con.execute("create table t(a integer primary key autoincrement, b not null)")
+        return [outcome(s, "insert into t values (?, ?)", [first, *((None, i) for i in range(40))]) for _ in range(2)]
+
+    same(case)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16le"])
+@pytest.mark.parametrize("schema", ["main", "temp", '"other ""one"""'])
+def test_autoincrement_anywhere(same: Same, schema: str, encoding: str) -> None:
+    def case(s: Subject) -> Any:
+        s.con.isolation_level = None
+        s.con.execute(f"pragma encoding = '{encoding}'")
+        s.con.execute("attach ':memory:' as 'other \"one\"'")
+        s.con.execute(f'create table {schema}."it\'s ""t"""(a integer primary key autoincrement, b not null)')
+        s.con.execute("begin")
+        sql = f'insert into {schema}."it\'s ""t""" values (?, ?)'
+        said = [s.attempt(lambda: s.cur.executemany(sql, [*([(None, 1)] * 40), (None, None)])) for _ in range(2)]
+        kept = s.con.execute(f"select * from {schema}.sqlite_sequence").fetchall()
+        return s.shape([said, kept, s.con.execute("select last_insert_rowid(), total_changes()").fetchone()])
+
+    same(case)
+
+
 class Number(int):
     pass
 
