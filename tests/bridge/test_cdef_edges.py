@@ -259,7 +259,7 @@ def test_allocators_that_are_not_those_of_c(malloc, free):
     functions = f'(func (export "malloc") {malloc}) (func (export "free") {free})'
     with (
         Library.from_wat(f'(module (memory (export "memory") 1) {functions})', types={"format": 1}).open() as guest,
-        pytest.raises(LinkError, match="exports a (malloc|free) that is not C's"),
+        pytest.raises(LinkError, match=r"exports a (malloc|free) that is not C's"),
     ):
         guest.new("int *")
 
