@@ -206,10 +206,12 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
         ),
         "extern": extern,  # owns what its address points at
         "longs": longs,
-        "doubles": (ctypes.c_double * (2 * slots)).from_buffer(longs),
-        "floats": (ctypes.c_float * (4 * slots)).from_buffer(longs),
         "traps": traps,
     }
+    if "F" in params + result:
+        namespace["doubles"] = (ctypes.c_double * (2 * slots)).from_buffer(longs)
+    if "f" in params + result:
+        namespace["floats"] = (ctypes.c_float * (4 * slots)).from_buffer(longs)
     begin, started, names = limits(instance)
     namespace |= names | NAMES
     ended = ""

@@ -47,8 +47,6 @@ class Database:
         "_status",
         "autocommit",
         "call_execute",
-        "call_execute_many",
-        "call_fetch",
         "call_prepare",
         "closed",
         "dropped",
@@ -87,8 +85,6 @@ class Database:
         # What may wait for a lock or run long gives the GIL up.
         self.call_prepare = function("wsq_prepare")
         self.call_execute = function("wsq_execute")
-        self.call_execute_many = function("wsq_execute_many")
-        self.call_fetch = function("wsq_fetch")
         self.status_at: int = function("wsq_status", hold_gil=True)()
         self.record_at, self.input_at = self.status_at + RECORD_AT, self.status_at + INPUT_AT
         self.take_status(status.read(self.memory.view, self.status_at))
@@ -268,7 +264,7 @@ class Database:
         """Take no more calls, before anything else is done about it. Hold the lock."""
         self.closed = True
         # A thread that waits for the lock with a statement in its hand must not get into the guest with it.
-        self.call_prepare = self.call_execute = self.call_execute_many = self.call_fetch = _refuse
+        self.call_prepare = self.call_execute = _refuse
         self.put = self.reserve = _refuse
 
     def prepare(self, sql: bytes, flags: int = 0) -> tuple[Statement, int, Failure | None]:
