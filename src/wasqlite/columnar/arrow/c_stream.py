@@ -149,13 +149,14 @@ def _serve(
                             while True:
                                 if attempts == 0:
                                     attempts = allowed
-                                    yield answer
+                                    try:
+                                        yield answer
+                                    except GeneratorExit:
+                                        return
                                 attempts -= 1
                                 answer = failed
                                 answer = work(argument.value)
                                 attempts = 0
-                        except GeneratorExit:
-                            return
                         except BaseException as error:
                             functions.errors += [error]
                 except BaseException as error:
