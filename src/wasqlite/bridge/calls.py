@@ -32,33 +32,35 @@ _RESULTS = {
 
 # `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
 _TEMPLATE = """
-def call({arguments}):
-    if state.dead is not None:
-        refuse()
-    with lock:
+def make({names}):
+    def call({arguments}):
         if state.dead is not None:
             refuse()
-        {stores}
-        depth = state.depth
-        reentrant = state.reentrant
-        pointer = None
-        try:
-            if depth:
-                pointer = nest()
-            else:
-                {begin}
-            state.depth = depth + 1
-            {started}
-            error = invoke()
-        except BaseException as exception:
-            interrupted(exception, traps, pointer)
-            raise
-        finally:
-            {ended}state.depth = depth
-            state.reentrant = reentrant
-        if error is not None or traps[0] or parked:
-            failed(error, traps, pointer)
-        return {result}
+        with lock:
+            if state.dead is not None:
+                refuse()
+            {stores}
+            depth = state.depth
+            reentrant = state.reentrant
+            pointer = None
+            try:
+                if depth:
+                    pointer = nest()
+                else:
+                    {begin}
+                state.depth = depth + 1
+                {started}
+                error = invoke()
+            except BaseException as exception:
+                interrupted(exception, traps, pointer)
+                raise
+            finally:
+                {ended}state.depth = depth
+                state.reentrant = reentrant
+            if error is not None or traps[0] or parked:
+                failed(error, traps, pointer)
+            return {result}
+    return call
 """
 
 
@@ -69,13 +71,17 @@ def limits(instance: Instance, prefix: str = "") -> tuple[str, str, dict[str, An
 
 
 @cache
-def _code(params: str, result: str, begin: str, started: str, ended: str = "") -> CodeType:
+def _maker(
+    params: str, result: str, begin: str, started: str, ended: str, known: tuple[str, ...]
+) -> Callable[..., Callable[..., Any]]:
+    """What makes such a function, from what goes by these names in it."""
     names = [f"a{i}" for i in range(len(params))]
     stores = []
     for i, letter in enumerate(params):
         view, step = _VIEWS[letter]
         stores.append(f"{view}[{i * step}] = {names[i]}")
     source = _TEMPLATE.format(
+        names=", ".join(known),
         arguments=", ".join(names),
         stores="; ".join(stores) or "pass",
         result=_RESULTS[result],
@@ -83,7 +89,9 @@ def _code(params: str, result: str, begin: str, started: str, ended: str = "") -
         started=started,
         ended=ended,
     )
-    return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
+    namespace: dict[str, Any] = {}
+    exec(compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec"), namespace)
+    return namespace["make"]  # type: ignore[no-any-return]
 
 
 _PREPARED = """
@@ -167,7 +175,7 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
     traps = (ctypes.c_void_p * 1)()
-    namespace: dict[str, Any] = {
+    known: dict[str, Any] = {
         "state": instance.state,
         "lock": instance.lock,
         "parked": instance.parked,
@@ -184,20 +192,21 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
             traps,
             hold_gil=hold_gil,
         ),
-        "extern": extern,  # owns what its address points at
         "longs": longs,
-        "doubles": (ctypes.c_double * (2 * slots)).from_buffer(longs),
-        "floats": (ctypes.c_float * (4 * slots)).from_buffer(longs),
         "traps": traps,
     }
+    if "F" in params + result:
+        known["doubles"] = (ctypes.c_double * (2 * slots)).from_buffer(longs)
+    if "f" in params + result:
+        known["floats"] = (ctypes.c_float * (4 * slots)).from_buffer(longs)
     begin, started, names = limits(instance)
-    namespace.update(names)
+    known.update(names)
     ended = ""
     if lanes and hold_gil:
         # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
         # before which there is no other outermost call; and nested ones have `nest` take it back.
-        namespace["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
-    exec(_code(params, result, begin, started, ended), namespace)
-    call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
+        known["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
+    call = _maker(params, result, begin, started, ended, tuple(known))(*known.values())
     call.__name__ = call.__qualname__ = name
+    call.extern = extern  # type: ignore[attr-defined]  # owns what its address points at
     return call

@@ -10,7 +10,8 @@ from functools import partial
 from threading import RLock
 
 from wasqlite.bridge import calls
-from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
+from wasqlite.bridge._wasmtime import GLOBAL, MEMORY, Extern, Value
+from wasqlite.bridge.adapter import first_slot
 from wasqlite.bridge.arena import Arena
 from wasqlite.bridge.errors import (
     BridgeError,
@@ -23,7 +24,7 @@ from wasqlite.bridge.errors import (
     UnusableInstance,
 )
 from wasqlite.bridge.state import State
-from wasqlite.bridge.trampoline import Trampoline
+from wasqlite.bridge.trampoline import Late, Trampoline, way_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Instance:
         memory_limit: int | None,
         policy: Policy | None,
     ) -> None:
+        self._engine = engine
         api = self._api = engine.api
         self.name = name
         self.library: Library
@@ -113,6 +115,7 @@ class Instance:
         self._finalizer.atexit = False  # a daemon thread may still be inside
         self.interruption: Interruption | None = None
         self._strict = policy is not None
+        self._wasi_is_set = False
         if policy is not None:
             self._limit(engine, store, policy, unused)
         else:
@@ -120,8 +123,6 @@ class Instance:
                 api.context_set_epoch_deadline(self._context, _NEVER)
             if memory_limit is not None:
                 api.store_limiter(store, memory_limit, -1, -1, -1, -1)
-        if not self._strict:
-            api.context_set_wasi(self._context, api.wasi_config_new())
         externs = self._externs(engine, adapter, imports, served)
         self._instance = self._instantiate(module, externs)
         self._attach_memory()
@@ -186,6 +187,9 @@ class Instance:
             raise LinkError(
                 f"{self.name} imports {module}.{name}, which neither the policy nor a host function provides"
             )
+        if not self._wasi_is_set:
+            self._api.context_set_wasi(self._context, self._api.wasi_config_new())
+            self._wasi_is_set = True
         first, second = module.encode(), name.encode()
         if not self._api.linker_get(
             engine.wasi, self._context, first, len(first), second, len(second), ctypes.byref(extern)
@@ -198,20 +202,21 @@ class Instance:
         if not functions:
             return []
         api, context = self._api, self._context
-        nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
-        externs = []
-        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if not function.lanes]
+        late: Late | None = None
+        if self._frame is None:
+            slot = first_slot([function.signature for function in functions])
+            late = Late(self._engine, context, functions, slot, self._thunks, self._trampolines)
+            at_once = [late.function, *(f for f in functions if f.bare and not f.lanes)]
+        else:
+            at_once = functions
+        trampolines = [Trampoline(function, self.parked, self.state) for function in at_once]
         self._trampolines += trampolines
-        self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
-        callbacks = [trampoline.callback for trampoline in trampolines]
-        callbacks += [trampoline.second for trampoline in trampolines if trampoline.second is not None]
-        for callback in callbacks:
-            thunk = HostCallback(callback)
-            extern = Extern(kind=FUNC)
-            api.func_new(context, nothing, thunk, None, None, extern.address)
-            self._thunks.append(thunk)
-            externs.append(extern)
-        api.functype_delete(nothing)
+        externs = []
+        for trampoline in trampolines:
+            externs.append(way_into(self._engine, context, trampoline.callback, self._thunks))
+            if trampoline.second is not None:
+                self._bare.append(trampoline)
+                externs.append(way_into(self._engine, context, trampoline.second, self._thunks))
         if self._frame is not None:
             externs.append(self._frame)
         instance = api.instantiate(context, adapter, externs)
@@ -222,13 +227,15 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
-        if len(trampolines) < len(functions):
-            self._lanes_at = instance, frame
-        return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
+        if late is not None:
+            late.attach(instance, frame)
+            if any(function.lanes for function in functions):
+                self._lanes_at = instance, frame
+        return api.numbered(context, instance, len(functions))
 
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
         """Functions of the host, made for this instance after it was linked, such as those of callbacks."""
-        signatures = tuple((function.params, function.result, function.bare) for function in functions)
+        signatures = tuple(function.signature for function in functions)
         return self._adapted(self.adapter(signatures, further=self._frame is not None), functions)
 
     def _export(self, instance: ctypes.Array[ctypes.c_uint64], name: str, kind: int) -> Extern:
@@ -276,7 +283,7 @@ class Instance:
 
             if self._lanes_at is None:
                 raise BridgeError(f"{self.name} has no host function for lanes")
-            self._lanes = Lanes(self._api, self._context, *self._lanes_at)
+            self._lanes = Lanes(self._engine, self._context, *self._lanes_at)
         return self._lanes
 
     def arena(self) -> Arena:

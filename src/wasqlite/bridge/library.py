@@ -87,6 +87,7 @@ class Library:
         self._types = types
         self._name = name
         self._abi = abi
+        self._abi_checked = False
         self._wasm = wasm if interruptible else None
         first = engine(interruptible)
         self._compiled = {first: _Compiled(first, wasm)}
@@ -197,7 +198,7 @@ class Library:
                 for function in host(memory):
                     provided[function.module, function.name] = function
             served = [self._provider(item, provided) for item in self.imports]
-            signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
+            signatures = tuple(f.signature for f in served if f is not None)
             compiled = self._first if policy is None else self._for(policy)
             instance = Instance(
                 compiled.engine,
@@ -231,7 +232,7 @@ class Library:
                 return instance
             if "_initialize" in self.exports:
                 instance.function("_initialize")()
-            if self._abi is not None:
+            if self._abi is not None and not self._abi_checked:
                 export, wanted = self._abi
                 found = instance.function(export)()
                 if found != wanted:
@@ -239,6 +240,7 @@ class Library:
                         f"{self._name} has ABI {found}, and this bridge needs {wanted}: "
                         "the module and the Python code are of different versions; reinstall the package"
                     )
+                self._abi_checked = True  # all instances are of the same code
         except BaseException:
             instance.close()
             raise

@@ -13,13 +13,17 @@ from collections.abc import Callable, Generator
 from functools import partial
 from struct import Struct
 
-from wasqlite.bridge.adapter import ARGUMENTS
+from wasqlite.bridge._wasmtime import FUNC, TABLE, Extern, HostCallback
+from wasqlite.bridge.adapter import ARGUMENTS, READY, REQUEST
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ctypes
     from typing import Any
+
+    from wasqlite.bridge.engine import Engine
 
     Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 
@@ -85,6 +89,67 @@ class Trampoline:
         """Break the reference cycles."""
         self._generators.clear()
         self._pool.clear()
+
+
+class Late:
+    """Makes an adapter's ways into the host, each when its function is called for the first time."""
+
+    __slots__ = (
+        "_adapter", "_context", "_engine", "_first", "_frame", "_functions", "_kept", "_nothing", "_request", "_table",
+        "_trampolines", "function",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: int,
+        functions: list[HostFunction],
+        first: int,
+        kept: list[object],
+        trampolines: list[Trampoline],
+    ) -> None:
+        """``first`` is the slot of the first function. To ``kept`` goes what must be there as long as the guest is."""
+        self._engine = engine
+        self._context = context
+        self._functions = functions
+        self._first = first
+        self._kept = kept
+        self._trampolines = trampolines
+        self._table: Extern | None = None
+        # It does what it does as often as it must until it is done: a signal is no reason for the guest to fail.
+        self.function = HostFunction("host", "late", "", "", self._make, retry=True)
+
+    def attach(self, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
+        """Tell where the table and the frame are."""
+        self._adapter = adapter
+        self._frame = frame
+        self._request = frame[REQUEST : REQUEST + 4].cast("i")
+
+    def _make(self) -> None:
+        api, context, number = self._engine.api, self._context, self._request[0]
+        if self._table is None:
+            self._table = api.export(context, self._adapter, "table", TABLE)
+            assert self._table is not None
+        function = self._functions[number]
+        trampoline = Trampoline(function, self._trampolines[0]._parked, self._trampolines[0]._state)
+        trampoline.attach(self._frame)
+        self._trampolines.append(trampoline)
+        way = way_into(self._engine, context, trampoline.callback, self._kept)
+        api.set_function(context, self._table, self._first + number, way)
+        self._frame[READY + number] = 1
+
+    def close(self) -> None:
+        """Break the reference cycles."""
+        self._functions.clear()
+
+
+def way_into(engine: Engine, context: int, callback: Callable[[], None], kept: list[object]) -> Extern:
+    """A function of the store, without parameters and result, that calls this. ``kept`` owns what it refers to."""
+    thunk = HostCallback(callback)
+    extern = Extern(kind=FUNC)
+    engine.api.func_new(context, engine.procedure, thunk, None, None, extern.address)
+    kept.append(thunk)
+    return extern
 
 
 def _wide(function: HostFunction, slot: Any) -> Callable[..., int]:

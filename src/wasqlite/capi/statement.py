@@ -244,7 +244,7 @@ class Statement:
             if as_blobs is not None:
                 call = self._fetching(as_blobs)
             else:
-                call = database.call_fetch if not self.calls else database.with_lanes("wsq_fetch")
+                call = database.function("wsq_fetch") if not self.calls else database.with_lanes("wsq_fetch")
             if not self._step_on(call, max_rows, max_bytes):
                 return database.status, (), (), _INTERRUPTED
             return self._result(max_rows, raw)
@@ -267,7 +267,7 @@ class Statement:
         """
         database = self.database
         with database.lock:
-            call = database.function("wsq_fetch_packed") if packed else database.call_fetch
+            call = database.function("wsq_fetch_packed" if packed else "wsq_fetch")
             if not self._step_on(call, max_rows, max_bytes):
                 return database.status, _INTERRUPTED
             status, failure = database.finish()
@@ -323,7 +323,7 @@ class Statement:
         def call() -> None:
             address = database.reserve(batch.size)
             database.memory.write(address, batch.placed(address))
-            database.call_execute_many(self.handle, address, batch.columns, batch.rows)
+            database.function("wsq_execute_many")(self.handle, address, batch.columns, batch.rows)
 
         return self._run_many(call)
 
