@@ -19,10 +19,9 @@ does not have to be prepared for being called again.
 0 if that one is under way already. The generators' ways into the host stand in a table, twice: for the guest that runs
 without the GIL, and ``LANES`` places further for the guest that holds it. What is to be added is in the frame.
 
-Most programs use few of a module's imports. So what leads to the host is made when a function is called for the first
-time: each function but bare ones finds its way in the same table, and a flag in the frame tells whether it is there. If
-not, one host function for all of them is called first, which makes it (``trampoline.Late``). A ``further`` adapter is
-made for functions that are used, and has imports for them.
+Most programs use few of a module's imports. So what leads to the host can be made *late*, when a function is called for
+the first time: each function but bare ones finds its way in the same table, and a flag in the frame tells whether it is
+there. If not, one host function for all of them is called first, which makes it (``trampoline.Late``).
 """
 
 from __future__ import annotations
@@ -161,15 +160,16 @@ def is_lanes(signature: Signature) -> bool:
     return signature[2] and signature[0] != ""
 
 
-def build(signatures: list[Signature], *, further: bool = False) -> bytes:
+def build(signatures: list[Signature], *, further: bool = False, late: bool = False) -> bytes:
     """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``.
 
-    The first import makes ways into the host, those that follow are the first and the second one of each bare function,
-    in order. A ``further`` adapter of a store has one import for each signature and then imports the frame of the first
-    adapter: each memory of its own would take 4 GiB of address space. The others export the ``table``.
+    There is one import for each signature, and two for bare ones, in order; and at the end of a ``further`` adapter of
+    a store the frame of the first: each memory of its own would take 4 GiB of address space. ``late``: it imports what
+    makes the ways into the host and then those of bare functions only, and exports the ``table``.
     """
     assert not further or not any(signature[2] for signature in signatures)
-    assert len(signatures) <= MOST
+    assert late or not any(map(is_lanes, signatures))
+    assert not late or (not further and len(signatures) <= MOST)
     slots = first_slot(signatures)
     size = slots + len(signatures)
     kinds = sorted({signature[:2] for signature in signatures})
@@ -182,14 +182,14 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
         )
     count = len(signatures)
     bodies = []
-    imported = 0 if further else 1
+    imported = 1 if late else 0
     for number, signature in enumerate(signatures):
         if is_lanes(signature):
             bodies.append(_lanes_body())
         elif signature[2]:
             bodies.append(_bare_body(imported, imported + 1))
             imported += 2
-        elif further:
+        elif not late:
             bodies.append(_body(signature, b"", bytes([_CALL]) + _unsigned(imported)))
             imported += 1
         else:
@@ -201,13 +201,15 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
         imports.append(_name("host") + _name("frame") + b"\x02" + memory)
     exports = [_name(str(i)) + b"\x00" + _unsigned(imported + i) for i in range(count)]
     if not further:
-        exports += [_name("frame") + b"\x02\x00", _name("table") + b"\x01\x00"]
+        exports.append(_name("frame") + b"\x02\x00")
+    if late:
+        exports.append(_name("table") + b"\x01\x00")
     return (
         b"\0asm\x01\0\0\0"
         + _section(1, types)
         + _section(2, imports)
         + _section(3, functions)
-        + (b"" if further else _section(4, [b"\x70\x01" + 2 * _unsigned(size)]))
+        + (_section(4, [b"\x70\x01" + 2 * _unsigned(size)]) if late else b"")
         + _section(5, [] if further else [memory])
         + _section(7, exports)
         + _section(10, bodies)

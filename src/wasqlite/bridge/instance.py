@@ -23,6 +23,7 @@ from wasqlite.bridge.errors import (
     Trap,
     UnusableInstance,
 )
+from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
 from wasqlite.bridge.trampoline import Late, Trampoline, way_into
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from wasqlite.bridge.cdef.pointer import Pointer
     from wasqlite.bridge.cdef.typed import Stats, Typed
     from wasqlite.bridge.engine import Engine
-    from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.interruption import Interruption
     from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.library import Host, Library
@@ -104,6 +104,7 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
+        self._late: Late | None = None
         self._lanes: Lanes | None = None
         self._lanes_at: tuple[ctypes.Array[ctypes.c_uint64], memoryview] | None = None
         self._frame: Extern | None = None
@@ -175,7 +176,8 @@ class Instance:
         imports: list[tuple[str, str, tuple[str, str] | None]],
         served: list[HostFunction | None],
     ) -> list[Extern]:
-        adapted = iter(self._adapted(adapter, [f for f in served if f is not None]))
+        functions = [f for f in served if f is not None]
+        adapted = iter(self._adapted(adapter, functions, late=not self._strict))
         externs = []
         for (module, name, _), function in zip(imports, served, strict=True):
             externs.append(next(adapted) if function is not None else self._wasi(engine, module, name))
@@ -197,18 +199,18 @@ class Instance:
             raise LinkError(f"{self.name} imports {module}.{name}, which no host function provides")
         return extern
 
-    def _adapted(self, adapter: int, functions: list[HostFunction]) -> list[Extern]:
-        """The adapter's exports, one per host function, with the trampolines behind them."""
+    def _adapted(self, adapter: int, functions: list[HostFunction], *, late: bool = False) -> list[Extern]:
+        """The adapter's exports, one per host function, with the trampolines behind them, or what makes them late."""
         if not functions:
             return []
         api, context = self._api, self._context
-        late: Late | None = None
-        if self._frame is None:
+        at_once = functions
+        if late:
             slot = first_slot([function.signature for function in functions])
-            late = Late(self._engine, context, functions, slot, self._thunks, self._trampolines)
-            at_once = [late.function, *(f for f in functions if f.bare and not f.lanes)]
-        else:
-            at_once = functions
+            self._late = Late(self._engine, context, functions, slot, self.parked, self.state)
+            # A signal is no reason for the guest to fail: it does what it does as often as it must.
+            make = HostFunction("host", "late", "", "", self._late.make, retry=True)
+            at_once = [make, *(f for f in functions if f.bare and not f.lanes)]
         trampolines = [Trampoline(function, self.parked, self.state) for function in at_once]
         self._trampolines += trampolines
         externs = []
@@ -227,8 +229,8 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
-        if late is not None:
-            late.attach(instance, frame)
+        if self._late is not None and late:
+            self._late.attach(instance, frame)
             if any(function.lanes for function in functions):
                 self._lanes_at = instance, frame
         return api.numbered(context, instance, len(functions))
@@ -526,6 +528,8 @@ class Instance:
             self._finalizer()
             for trampoline in self._trampolines:
                 trampoline.close()
+            if self._late is not None:
+                self._late.close()
             if self._lanes is not None:
                 self._lanes.close()
 

@@ -45,15 +45,15 @@ class _Compiled:
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         self.engine = engine
         self.module = engine.load(wasm)
-        self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool], int] = {}
+        self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool, bool], int] = {}
 
-    def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False) -> int:
+    def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False, late: bool = False) -> int:
         if not signatures:
             return 0
-        found = self.adapters.get((signatures, further))
+        found = self.adapters.get((signatures, further, late))
         if found is None:
-            built = adapter.build(list(signatures), further=further)
-            found = self.adapters[signatures, further] = self.engine.load(built)
+            built = adapter.build(list(signatures), further=further, late=late)
+            found = self.adapters[signatures, further, late] = self.engine.load(built)
         return found
 
 
@@ -205,7 +205,7 @@ class Library:
                 self._name,
                 self.exports,
                 compiled.module,
-                compiled.adapter(signatures),
+                compiled.adapter(signatures, late=policy is None),
                 self.imports,
                 served,
                 memory,

@@ -92,11 +92,14 @@ class Trampoline:
 
 
 class Late:
-    """Makes an adapter's ways into the host, each when its function is called for the first time."""
+    """Makes an adapter's ways into the host, each when its function is called for the first time.
+
+    Its own is ``make``. What it refers to does not lead back to it, so that it goes with the instance.
+    """
 
     __slots__ = (
-        "_adapter", "_context", "_engine", "_first", "_frame", "_functions", "_kept", "_nothing", "_request", "_table",
-        "_trampolines", "function",
+        "_adapter", "_context", "_engine", "_first", "_frame", "_functions", "_kept", "_parked", "_request", "_state",
+        "_trampolines",
     )  # fmt: skip
 
     def __init__(
@@ -105,19 +108,18 @@ class Late:
         context: int,
         functions: list[HostFunction],
         first: int,
-        kept: list[object],
-        trampolines: list[Trampoline],
+        parked: list[BaseException],
+        state: State,
     ) -> None:
-        """``first`` is the slot of the first function. To ``kept`` goes what must be there as long as the guest is."""
+        """``first`` is the slot of the first function in the adapter's table."""
         self._engine = engine
         self._context = context
         self._functions = functions
         self._first = first
-        self._kept = kept
-        self._trampolines = trampolines
-        self._table: Extern | None = None
-        # It does what it does as often as it must until it is done: a signal is no reason for the guest to fail.
-        self.function = HostFunction("host", "late", "", "", self._make, retry=True)
+        self._parked = parked
+        self._state = state
+        self._kept: list[object] = []
+        self._trampolines: list[Trampoline] = []
 
     def attach(self, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
         """Tell where the table and the frame are."""
@@ -125,22 +127,22 @@ class Late:
         self._frame = frame
         self._request = frame[REQUEST : REQUEST + 4].cast("i")
 
-    def _make(self) -> None:
-        api, context, number = self._engine.api, self._context, self._request[0]
-        if self._table is None:
-            self._table = api.export(context, self._adapter, "table", TABLE)
-            assert self._table is not None
-        function = self._functions[number]
-        trampoline = Trampoline(function, self._trampolines[0]._parked, self._trampolines[0]._state)
+    def make(self) -> None:
+        """Make the way whose number is in the frame. It can be made again, if this is left early."""
+        engine, context, number = self._engine, self._context, self._request[0]
+        trampoline = Trampoline(self._functions[number], self._parked, self._state)
         trampoline.attach(self._frame)
         self._trampolines.append(trampoline)
-        way = way_into(self._engine, context, trampoline.callback, self._kept)
-        api.set_function(context, self._table, self._first + number, way)
+        way = way_into(engine, context, trampoline.callback, self._kept)
+        table = engine.api.export(context, self._adapter, "table", TABLE)
+        assert table is not None
+        engine.api.set_function(context, table, self._first + number, way)
         self._frame[READY + number] = 1
 
     def close(self) -> None:
         """Break the reference cycles."""
-        self._functions.clear()
+        for trampoline in self._trampolines:
+            trampoline.close()
 
 
 def way_into(engine: Engine, context: int, callback: Callable[[], None], kept: list[object]) -> Extern:
