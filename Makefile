@@ -36,9 +36,12 @@ setup: .venv/installed  ## virtual environment, tools, compiled module
 demo: setup .venv/demo  ## real data, SQLite in the sandbox and the stdlib side by side
 	@$(BIN)/python examples/demo.py
 
+# The slow ones are two files at a time, in their order: what the tests of a file share is made once, and the last files
+# are not the longest.
+SLOW := -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: setup .venv/sqlalchemy  ## all tests, the quick ones first, then other Pythons found here, then CPython's
 	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest $(SLOW)
 	$(BIN)/python tests/interpreters.py
 	$(BIN)/python tests/evil/run.py --others
 	$(BIN)/python tests/cpython/run.py

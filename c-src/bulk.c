@@ -9,18 +9,20 @@
 #include <string.h>
 
 static const char TABLE[] = "wasqlite_parameters";
-enum { COLUMNS = 64 };
 
 /* -- the table: no arguments, no constraints, one pass ------------------------------------------------------------ */
 
-static row_source *source; /* of the insert that runs; there is one, for it calls nobody back that may run another */
-static int state;          /* what its `next` said last */
+/* Of the insert that runs; there is one, for it calls nobody back that may run another. */
+static row_source *source;
+static bulk_loop *loop;
+static int appends; /* without the program */
+static int state;   /* what the source's `next` said last */
 
 static int connect(sqlite3 *db, void *unused, int argc, const char *const *argv, sqlite3_vtab **out, char **message) {
   (void)unused, (void)argc, (void)argv, (void)message;
-  char sql[32 + 5 * COLUMNS] = "CREATE TABLE x(";
+  char sql[32 + 5 * BULK_COLUMNS] = "CREATE TABLE x(";
   char *at = sql + strlen(sql);
-  for (int i = 0; i < COLUMNS; i++) at += strlen(sqlite3_snprintf(8, at, i ? ",c%d" : "c%d", i));
+  for (int i = 0; i < BULK_COLUMNS; i++) at += strlen(sqlite3_snprintf(8, at, i ? ",c%d" : "c%d", i));
   memcpy(at, ")", 2);
   int rc = sqlite3_declare_vtab(db, sql);
   if (rc) return rc;
@@ -56,10 +58,20 @@ static int close(sqlite3_vtab_cursor *cursor) {
   return SQLITE_OK;
 }
 
+/* Puts the next row into the registers of the program; rows that can be appended without it have gone on by then. */
 static int next(sqlite3_vtab_cursor *cursor) {
   (void)cursor;
-  /* Who asks outside of an insert finds an empty table. */
-  state = source && !call_compare_failed(0) ? source->next(source) : ROWS_END;
+  state = ROWS_END;
+  if (!source) return SQLITE_OK; /* who asks outside of an insert finds an empty table */
+  for (;;) {
+    bulk_next(loop);
+    if (call_compare_failed(0) || (state = source->next(source)) != ROWS_NEXT) break;
+    int rc = bulk_check(loop, source->row_bytes, source->width);
+    if (rc || !appends) return rc;
+    rc = bulk_append(loop);
+    if (rc) return rc == BULK_DECLINED ? SQLITE_OK : rc;
+    state = ROWS_END;
+  }
   return SQLITE_OK;
 }
 
@@ -74,26 +86,8 @@ static int eof(sqlite3_vtab_cursor *cursor) {
 }
 
 static int column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int i) {
-  (void)cursor;
-  if (!source || (uint32_t)i >= source->width) return SQLITE_OK;
-  const row_cell *cell = &source->cells[i];
-  switch (cell->type) {
-    case SQLITE_INTEGER:
-      sqlite3_result_int64(context, cell->value.integer);
-      break;
-    case SQLITE_FLOAT:
-      sqlite3_result_double(context, cell->value.real);
-      break;
-    case SQLITE_TEXT:
-      sqlite3_result_text64(context, cell->value.bytes, cell->size, SQLITE_STATIC, SQLITE_UTF8);
-      break;
-    case SQLITE_BLOB:
-      sqlite3_result_blob64(context, cell->value.bytes, cell->size, SQLITE_STATIC);
-      break;
-    default:
-      break; /* NULL */
-  }
-  return SQLITE_OK;
+  (void)cursor, (void)context, (void)i;
+  return SQLITE_OK; /* never asked: who finds rows finds their values in registers */
 }
 
 static int rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out) {
@@ -121,7 +115,7 @@ static const sqlite3_module module = {
 typedef struct looping {
   struct looping *next;
   sqlite3_stmt *stmt;
-  sqlite3_stmt *loops; /* NULL: it was tried in vain */
+  bulk_loop loop; /* without a statement: it was tried in vain */
 } looping;
 
 static looping *known;
@@ -136,7 +130,7 @@ void bulk_forget(sqlite3_stmt *stmt) {
   looping **at = find(stmt), *entry = *at;
   if (!entry) return;
   *at = entry->next;
-  sqlite3_finalize(entry->loops);
+  sqlite3_finalize(entry->loop.stmt);
   free(entry);
 }
 
@@ -149,9 +143,9 @@ static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
   entry->stmt = stmt;
   entry->next = known;
   known = entry;
-  if (width == 0 || width > COLUMNS) return entry;
+  if (width == 0 || width > BULK_COLUMNS) return entry;
   if (!bulk_has_module(db, TABLE) && sqlite3_create_module_v2(db, TABLE, &module, NULL, NULL)) return entry;
-  entry->loops = bulk_prepare(stmt, TABLE, &module);
+  bulk_prepare(&entry->loop, stmt, TABLE, &module);
   return entry;
 }
 
@@ -159,15 +153,20 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   sqlite3 *db = sqlite3_db_handle(stmt);
   if (source || !bulk_allowed(db)) return 0;
   looping *entry = lookup(stmt, rows->width);
-  if (!entry || !entry->loops) return 0;
+  if (!entry || !entry->loop.stmt) return 0;
   sqlite3_int64 changes = sqlite3_changes64(db), total = sqlite3_total_changes64(db);
   uint32_t first = rows->row;
   source = rows;
+  source->cells = entry->loop.registers;
+  loop = &entry->loop;
+  loop->changes = loop->changes_before = 0;
+  appends = bulk_appends(loop);
   state = ROWS_END;
-  int rc = sqlite3_step(entry->loops);
+  int rc = sqlite3_step(loop->stmt);
   source = NULL;
-  int error = sqlite3_reset(entry->loops); /* only now it says which one it was */
+  int error = sqlite3_reset(loop->stmt); /* only now it says which one it was */
   if (rc != SQLITE_DONE) rc = error;
+  rows->cells = rows->own_cells;
   if (rc == SQLITE_SCHEMA) { /* before the first row: the schema has changed, and it may not be fit for it any more */
     bulk_forget(stmt);
     return 0;
@@ -176,6 +175,8 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
   /* The row that was being inserted when an error came is read, and not in. */
   out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
-  bulk_count(db, changes, total, out->done, rc != SQLITE_DONE);
+  out->changes = loop->changes;
+  sqlite3_int64 last = rc != SQLITE_DONE ? 0 : out->done > 0 ? loop->changes - loop->changes_before : changes;
+  bulk_count(db, last, total + loop->changes);
   return 1;
 }

@@ -7,7 +7,8 @@
 
 typedef struct bulk_outcome {
   int rc;          /* SQLITE_DONE, or the error of the row after those that are done */
-  uint32_t done;   /* rows that were inserted */
+  uint32_t done;   /* rows for which the statement has run */
+  sqlite3_int64 changes; /* of these together */
   int unsuitable;  /* the source has a row left that it cannot read */
 } bulk_outcome;
 
@@ -18,10 +19,49 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *source, bulk_outcome *outcome);
 /* stmt is about to be finalized. */
 void bulk_forget(sqlite3_stmt *stmt);
 
-/* By sqlite_bulk.h, which knows SQLite's insides. */
+/* By sqlite_bulk.h and sqlite_append.h, which know SQLite's insides. */
 
-/* The statement again, with its rows from `table`; what is inserted when one fails stays. NULL: not possible. */
-sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_module *module);
+enum { BULK_COLUMNS = 64 };
+
+/* A program that does for each row what appends it to a table: a new rowid or an INTEGER PRIMARY KEY, NOT NULL, a record, an insert. */
+typedef struct append_program {
+  int cursor;             /* of the table */
+  int columns;            /* of the table's record */
+  int sources[BULK_COLUMNS]; /* the registers where their values are: of the row, constants; 0: NULL */
+  int key;                /* the register with the value of the column that is the rowid; 0: there is none */
+  int not_null[BULK_COLUMNS], not_nulls; /* registers that hold no NULL */
+  int counts, sets_rowid; /* whether OP_Insert counts the row, and whether it is the connection's last rowid */
+  int steps;              /* of the program, per row */
+  const char *affinity;   /* of columns, as OP_MakeRecord has it: may end early */
+} append_program;
+
+/* A statement that loops. */
+typedef struct bulk_loop {
+  sqlite3_stmt *stmt;
+  row_value *registers;  /* in which the program finds the values of a row */
+  int appends;           /* whether there is an append_program */
+  append_program append;
+  int at_end;            /* the cursor is on the last row, whose rowid is `last`; else nothing is known */
+  sqlite3_int64 last;
+  int patience;          /* with tries that come to nothing */
+  unsigned steps;        /* since the last progress callback */
+  sqlite3_int64 changes, changes_before; /* when the last row was asked for, and when the one before it was */
+} bulk_loop;
+
+/* The statement again, with its rows from `table`; what is inserted when one fails stays. 0: not possible. */
+int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const sqlite3_module *module);
+
+/* A row is in the registers: what SQLite has to say about its size and encoding. SQLITE_OK or an error. */
+int bulk_check(bulk_loop *loop, uint32_t row_bytes, uint32_t width);
+
+/* Whether rows may be appended without the program. */
+int bulk_appends(bulk_loop *loop);
+
+enum { BULK_DECLINED = -1 };
+
+/* Inserts the row that is in the registers, as the program would: SQLITE_OK or an error. BULK_DECLINED: this row is for the program, and
+ * nothing has happened. */
+int bulk_append(bulk_loop *loop);
 
 /* Whether the connection knows a virtual table of that name. */
 int bulk_has_module(sqlite3 *db, const char *table);
@@ -29,7 +69,10 @@ int bulk_has_module(sqlite3 *db, const char *table);
 /* Whether the connection is in a state in which nobody can tell the two ways apart. */
 int bulk_allowed(sqlite3 *db);
 
-/* The counters, as if `done` statements had inserted a row each. */
-void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed);
+/* To be called before each row. */
+void bulk_next(bulk_loop *loop);
+
+/* Sets what changes() and total_changes() say. */
+void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows, uint32_t max_bytes);
-void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams);
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin);
 int wsq_fetch(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_fetch_packed(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes);
 int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, uint32_t max_rows,
@@ -95,7 +95,8 @@ static int finish(wsq_call *call, sqlite3 *db, sqlite3_stmt *stmt, int rc) {
   return call_end(call, db, rc);
 }
 
-static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams) {
+/* lifetime: SQLITE_TRANSIENT, or SQLITE_STATIC if the parameters stay where they are until the statement is done. */
+static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparams, sqlite3_destructor_type lifetime) {
   const char *base = (const char *)params;
   for (uint32_t i = 0; i < nparams; i++) {
     const wsq_parameter *p = &params[i];
@@ -112,10 +113,10 @@ static int bind(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
         break;
       }
       case SQLITE_TEXT:
-        rc = sqlite3_bind_text64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT, SQLITE_UTF8);
+        rc = sqlite3_bind_text64(stmt, index, base + (uint32_t)p->value, p->size, lifetime, SQLITE_UTF8);
         break;
       case SQLITE_BLOB:
-        rc = sqlite3_bind_blob64(stmt, index, base + (uint32_t)p->value, p->size, SQLITE_TRANSIENT);
+        rc = sqlite3_bind_blob64(stmt, index, base + (uint32_t)p->value, p->size, lifetime);
         break;
       case SQLITE_NULL:
         rc = sqlite3_bind_null(stmt, index);
@@ -137,7 +138,7 @@ int wsq_execute_as_blobs(sqlite3_stmt *stmt, const wsq_parameter *params, uint32
   reset(stmt);
   /* The mask is copied before anything can call back and so write to the input buffer. */
   int rc = batch_as_blobs(&call->out, mask, count);
-  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams);
+  if (rc == SQLITE_OK) rc = bind(stmt, params, nparams, SQLITE_TRANSIENT);
   if (rc == SQLITE_OK) rc = fetch(call, db, stmt, max_rows, max_bytes, 0, (int)reprepared);
   return finish(call, db, stmt, rc);
 }
@@ -147,12 +148,32 @@ int wsq_execute(sqlite3_stmt *stmt, const wsq_parameter *params, uint32_t nparam
 }
 
 /* wsq_execute with everything where the host expects it: no address, and no result but the status block. Look-ups and single writes
- * spend their time around SQLite, not in it. Two rows, so that the end of one row is known. */
-void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams) {
+ * spend their time around SQLite, not in it. Two rows, so that the end of one row is known. `begin`, if there is one, is executed
+ * first; if it fails, that is the outcome.
+ *
+ * What is written here next may be for another statement: one that can stay on a row has copies of its parameters. */
+void wsq_quick(sqlite3_stmt *stmt, uint32_t nparams, sqlite3_stmt *begin) {
   enum { ROWS = 2, BYTES = 256 << 10 };
-  wsq_execute(stmt, (const wsq_parameter *)wsq_area.input, nparams, ROWS, BYTES);
+  wsq_call *call = call_begin();
+  if (!call) return;
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  call->out.rows = call->out.column_count = call->out.as_blobs_count = 0;
+  int rc = SQLITE_OK;
+  if (begin) {
+    rc = sqlite3_step(begin);
+    rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    call_capture(call, db, rc);
+    sqlite3_reset(begin);
+  }
+  if (rc == SQLITE_OK) {
+    reset(stmt);
+    rc = bind(stmt, (const wsq_parameter *)wsq_area.input, nparams,
+              sqlite3_column_count(stmt) > 0 ? SQLITE_TRANSIENT : SQLITE_STATIC);
+  }
+  if (rc == SQLITE_OK) rc = fetch(call, db, stmt, ROWS, BYTES, 0, -1);
+  finish(call, db, stmt, rc);
   /* Flags are for the general form. */
-  if (wsq_block.rows == 1 && !wsq_block.flags) wsq_block.kinds = batch_record(&call_level()->out, wsq_area.record);
+  if (wsq_block.rows == 1 && !wsq_block.flags) wsq_block.kinds = batch_record(&call->out, wsq_area.record);
 }
 
 static int fetch_more(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes, int packed, const uint8_t *mask,
@@ -185,25 +206,14 @@ int wsq_fetch_as_blobs(sqlite3_stmt *stmt, uint32_t max_rows, uint32_t max_bytes
 static int bind_row(const row_source *source, sqlite3_stmt *stmt, int copy) {
   sqlite3_destructor_type lifetime = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
   for (uint32_t i = 0; i < source->width; i++) {
-    const row_cell *cell = &source->cells[i];
+    const row_value *cell = &source->cells[i];
     int index = (int)i + 1;
     int rc;
-    switch (cell->type) {
-      case SQLITE_INTEGER:
-        rc = sqlite3_bind_int64(stmt, index, cell->value.integer);
-        break;
-      case SQLITE_FLOAT:
-        rc = sqlite3_bind_double(stmt, index, cell->value.real);
-        break;
-      case SQLITE_TEXT:
-        rc = sqlite3_bind_text64(stmt, index, cell->value.bytes, cell->size, lifetime, SQLITE_UTF8);
-        break;
-      case SQLITE_BLOB:
-        rc = sqlite3_bind_blob64(stmt, index, cell->value.bytes, cell->size, lifetime);
-        break;
-      default:
-        rc = sqlite3_bind_null(stmt, index);
-    }
+    if (cell->flags & ROW_NULL) rc = sqlite3_bind_null(stmt, index);
+    else if (cell->flags & ROW_INTEGER) rc = sqlite3_bind_int64(stmt, index, cell->integer);
+    else if (cell->flags & ROW_REAL) rc = sqlite3_bind_double(stmt, index, cell->real);
+    else if (cell->flags & ROW_TEXT) rc = sqlite3_bind_text64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime, SQLITE_UTF8);
+    else rc = sqlite3_bind_blob64(stmt, index, cell->bytes, (uint32_t)cell->size, lifetime);
     if (rc) return rc;
   }
   return SQLITE_OK;
@@ -223,7 +233,8 @@ static int execute_rows(wsq_call *call, sqlite3_stmt *stmt, row_source *source, 
   reset(stmt);
   if (rc == SQLITE_OK && !copy && bulk_insert(stmt, source, &bulk)) {
     rc = bulk.rc;
-    changes = done = bulk.done;
+    changes = bulk.changes;
+    done = bulk.done;
     found = bulk.unsuitable ? ROWS_UNSUITABLE : ROWS_END;
   } else if (rc == SQLITE_OK) {
     rc = SQLITE_DONE;

@@ -4,17 +4,7 @@
 #define WASQLITE_ROWS_H
 
 #include "abi.h"
-#include "sqlite3.h"
-
-typedef struct row_cell {
-  uint32_t type; /* storage class */
-  uint32_t size; /* of text and blob */
-  union {
-    int64_t integer;
-    double real;
-    const char *bytes; /* never NULL; in the host's input, which stays in place during the call */
-  } value;
-} row_cell;
+#include "row.h"
 
 enum { ROWS_NEXT = 1, ROWS_END = 0, ROWS_UNSUITABLE = -1 };
 
@@ -24,8 +14,12 @@ enum { READ_BYTES = 1, READ_BOOLS = 2 };
 typedef struct row_source {
   /* Reads the next row into `cells`: one of the values above. UNSUITABLE: the host has to send this row in another way. */
   int (*next)(struct row_source *source);
-  row_cell *cells;
+  /* As values of SQLite's, which may be the registers of a program: integers, reals that are numbers, NULLs, and text and blobs
+   * that are in the host's input, which stays in place during the call. Nothing that was there is released. */
+  row_value *cells;
+  row_value *own_cells; /* to be freed */
   uint32_t width;
+  uint32_t row_bytes; /* neither the row's text and blobs nor its record are larger */
   const uint8_t *at, *end; /* marshalled: what is left to read */
   uint32_t readable;       /* marshalled: READ_BYTES, READ_BOOLS */
   const wsq_column *columns; /* columnar */

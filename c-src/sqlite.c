@@ -5,4 +5,5 @@
 #include "sqlite_row.h"
 #include "sqlite_pages.h"
 #include "sqlite_page_cache.h"
+#include "sqlite_append.h"
 #include "sqlite_bulk.h"

@@ -5,10 +5,12 @@
  *   INSERT OR FAIL INTO t(...) SELECT c0, c1 FROM wasqlite_parameters
  *
  * OR FAIL leaves what was inserted before the row that failed, as single statements do. It overrules the table's own ON CONFLICT
- * clauses, so there must be none: in the program without OR FAIL all constraints abort. Statements are fit for it when their
+ * clauses, so there must be none: in the program without OR FAIL all constraints abort. OR IGNORE and OR REPLACE stay what they are. Statements
+ * are fit for it when their
  * program consists of operations on a list: no function that might ask for the time, for the number of changes or call back, no trigger, no
  * foreign key, no AUTOINCREMENT (which writes its counter at the end). There is no statement journal: what is inserted stays inserted,
- * whatever the error. It is used inside transactions only: elsewhere each row is one. Nor when somebody watches statements. */
+ * whatever the error; so a single statement must not have one either. It is used inside transactions only: elsewhere each row is one. Nor when
+ * somebody watches statements. */
 
 #include "bulk.h"
 
@@ -24,10 +26,12 @@ static const u8 loops_with[] = {
     OP_And,       OP_Or,          OP_Not,        OP_IsTrue,        OP_ElseEq,       OP_ZeroOrNull, OP_Add,      OP_Subtract,
     OP_Multiply,  OP_Divide,      OP_Remainder,  OP_Concat,        OP_BitAnd,       OP_BitOr,     OP_BitNot,    OP_ShiftLeft,
     OP_ShiftRight, OP_Cast,
+    /* REPLACE: the other row, and its entries in indexes */
+    OP_Delete,    OP_IdxDelete, OP_IdxRowid,  OP_Column,
 };
 
 /* The number of its constraints, or -1. */
-static int fitting(const Vdbe *program, const sqlite3_module *module, int fails) {
+static int fitting(const Vdbe *program, const sqlite3_module *module, int action) {
   int tables = 0, constraints = 0;
   for (int i = 0; i < program->nOp; i++) {
     const VdbeOp *op = &program->aOp[i];
@@ -36,16 +40,40 @@ static int fitting(const Vdbe *program, const sqlite3_module *module, int fails)
       if (op->p4.pVtab->pMod->pModule != module) return -1; /* a table of the user's with our name */
       tables++;
     } else if (op->opcode == OP_HaltIfNull || (op->opcode == OP_Halt && op->p1 != SQLITE_OK)) {
-      if (op->p2 != (fails ? OE_Fail : OE_Abort)) return -1;
+      if (op->p2 != action) return -1;
       constraints++;
     }
   }
   return tables == 1 ? constraints : -1;
 }
 
-static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table, int fails) {
+/* The virtual table's columns are read one after the other into registers that follow one another. So whoever has a row can put it
+ * there, and the program goes on behind that: the number of the first of the registers, or 0 if it does not look so. */
+static int skip_reading(Vdbe *program, int width) {
+  VdbeOp *ops = program->aOp;
+  int filter = 0;
+  while (filter < program->nOp && ops[filter].opcode != OP_VFilter) filter++;
+  int first = filter + 1, behind = first + width;
+  if (behind + 1 >= program->nOp) return 0;
+  const VdbeOp *next = &ops[behind + 1];
+  if (ops[behind].opcode != OP_Yield || next->opcode != OP_VNext || next->p1 != ops[filter].p1 || next->p2 != first) return 0;
+  for (int i = 0; i < width; i++) {
+    const VdbeOp *op = &ops[first + i];
+    if (op->opcode != OP_VColumn || op->p1 != next->p1 || op->p2 != i || op->p3 != ops[first].p3 + i || op->p5) return 0;
+  }
+  for (int i = 0; i < program->nOp; i++) { /* nothing else is read into them */
+    if (ops[i].opcode == OP_Column && ops[i].p3 >= ops[first].p3 && ops[i].p3 < ops[first].p3 + width) return 0;
+  }
+  ops[first].opcode = OP_Goto;
+  ops[first].p2 = behind;
+  ops[behind + 1].p2 = behind;
+  return ops[first].p3;
+}
+
+static sqlite3_stmt *prepare_loop(sqlite3 *db, const char *middle, int size, int width, const char *table,
+                                  const char *conflict) {
   sqlite3_str *sql = sqlite3_str_new(db);
-  sqlite3_str_appendf(sql, "INSERT %s%.*s SELECT ", fails ? "OR FAIL" : "", size, middle);
+  sqlite3_str_appendf(sql, "INSERT %s%.*s SELECT ", conflict, size, middle);
   for (int i = 0; i < width; i++) sqlite3_str_appendf(sql, i ? ",c%d" : "c%d", i);
   sqlite3_str_appendf(sql, " FROM %s", table);
   char *text = sqlite3_str_finish(sql);
@@ -67,20 +95,29 @@ static int token(const char **at, const char **start, int *size) {
   return type;
 }
 
-/* INSERT (what comes before VALUES) VALUES (?, ?, ...): that middle and the number of parameters. 0: something else. */
-static int values_of(const char *sql, const char **middle, int *middle_size) {
+/* INSERT OR (what happens in a conflict) (what comes before VALUES) VALUES (?, :name, ...): these two and the number of parameters. 0:
+ * something else. Parameters with a number may come in another order, and a name may come twice: then there are fewer of them. */
+static int values_of(const char *sql, const char **conflict, const char **middle, int *middle_size) {
   const char *at = sql, *start;
-  int size, type, width = 0;
-  if (token(&at, &start, &size) != TK_INSERT) return 0;
+  int size, type = token(&at, &start, &size), width = 0;
+  if (type != TK_INSERT && type != TK_REPLACE) return 0;
+  *conflict = type == TK_REPLACE ? "OR REPLACE" : NULL;
   *middle = at;
-  if (token(&at, &start, &size) != TK_INTO) return 0;
+  if ((type = token(&at, &start, &size)) == TK_OR && !*conflict) {
+    type = token(&at, &start, &size);
+    if (type != TK_IGNORE && type != TK_REPLACE) return 0;
+    *conflict = type == TK_REPLACE ? "OR REPLACE" : "OR IGNORE";
+    *middle = at;
+    type = token(&at, &start, &size);
+  }
+  if (type != TK_INTO) return 0;
   while ((type = token(&at, &start, &size)) != TK_VALUES) {
     if (type == TK_SEMI || type == TK_SELECT || type == TK_VARIABLE || size == 0) return 0;
   }
   *middle_size = (int)(start - *middle);
   if (token(&at, &start, &size) != TK_LP) return 0;
   do {
-    if (token(&at, &start, &size) != TK_VARIABLE || size != 1) return 0;
+    if (token(&at, &start, &size) != TK_VARIABLE || (*start == '?' && size != 1)) return 0;
     width++;
     type = token(&at, &start, &size);
   } while (type == TK_COMMA);
@@ -90,30 +127,81 @@ static int values_of(const char *sql, const char **middle, int *middle_size) {
   return size == 0 ? width : 0;
 }
 
-sqlite3_stmt *bulk_prepare(sqlite3_stmt *stmt, const char *table, const sqlite3_module *module) {
-  sqlite3 *db = sqlite3_db_handle(stmt);
-  const char *sql = sqlite3_sql(stmt), *middle;
-  int size, width = sql ? values_of(sql, &middle, &size) : 0;
-  if (width == 0 || width != sqlite3_bind_parameter_count(stmt)) return NULL;
-  sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, 0);
-  int constraints = aborts ? fitting((const Vdbe *)aborts, module, 0) : -1;
+/* Without a conflict clause: what aborts single statements fails here. One constraint more would be one that OR FAIL overrules:
+ * one that ignores the row, or replaces another. */
+static sqlite3_stmt *prepare_failing(sqlite3 *db, const char *middle, int size, int width, const char *table, const sqlite3_module *module) {
+  sqlite3_stmt *aborts = prepare_loop(db, middle, size, width, table, "");
+  int constraints = aborts ? fitting((const Vdbe *)aborts, module, OE_Abort) : -1;
   sqlite3_finalize(aborts);
-  sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, 1);
-  /* One more would be one that OR FAIL overrules: a constraint that ignores the row, or replaces another. */
-  if (!fails || fitting((const Vdbe *)fails, module, 1) != constraints) {
-    sqlite3_finalize(fails);
-    return NULL;
+  sqlite3_stmt *fails = constraints < 0 ? NULL : prepare_loop(db, middle, size, width, table, "OR FAIL");
+  if (!fails || fitting((const Vdbe *)fails, module, OE_Fail) == constraints) return fails;
+  sqlite3_finalize(fails);
+  return NULL;
+}
+
+int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const sqlite3_module *module) {
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  const char *sql = sqlite3_sql(stmt), *conflict, *middle;
+  int size, width = sql ? values_of(sql, &conflict, &middle, &size) : 0;
+  if (width == 0 || width != sqlite3_bind_parameter_count(stmt) || ((Vdbe *)stmt)->usesStmtJournal) return 0;
+  sqlite3_stmt *loops;
+  if (!conflict) {
+    loops = prepare_failing(db, middle, size, width, table, module);
+  } else {
+    loops = prepare_loop(db, middle, size, width, table, conflict);
+    if (loops && fitting((const Vdbe *)loops, module, OE_Abort) < 0) {
+      sqlite3_finalize(loops);
+      return 0;
+    }
   }
-  /* The only operation on the list that asks for a statement journal is MustBeInt. What it raises is to leave earlier rows too. */
-  ((Vdbe *)fails)->usesStmtJournal = 0;
-  return fails;
+  Vdbe *program = (Vdbe *)loops;
+  int first = loops ? skip_reading(program, width) : 0;
+  if (!first) {
+    sqlite3_finalize(loops);
+    return 0;
+  }
+  /* What fails is to leave earlier rows. */
+  program->usesStmtJournal = 0;
+  loop->stmt = loops;
+  loop->registers = (row_value *)&program->aMem[first];
+  loop->appends = append_find(program, first, width, &loop->append);
+  return 1;
+}
+
+/* A row that may be larger than the limit. OP_MakeRecord compares only when its buffer is too small, and that of a statement which runs
+ * once is empty: so let them be. */
+static int check_size(const Vdbe *program, const Mem *values, uint32_t width) {
+  const uint32_t limit = (uint32_t)program->db->aLimit[SQLITE_LIMIT_LENGTH];
+  for (uint32_t i = 0; i < width; i++) {
+    if ((values[i].flags & (MEM_Str | MEM_Blob)) && (uint32_t)values[i].n > limit) return SQLITE_TOOBIG;
+  }
+  for (int i = 0; i < program->nOp; i++) {
+    if (program->aOp[i].opcode == OP_MakeRecord) sqlite3VdbeMemRelease(&program->aMem[program->aOp[i].p3]);
+  }
+  return SQLITE_OK;
+}
+
+/* What was in the registers before needs no release: no operation on the list leaves a value with a destructor. */
+int bulk_check(bulk_loop *loop, uint32_t row_bytes, uint32_t width) {
+  const Vdbe *program = (const Vdbe *)loop->stmt;
+  const sqlite3 *db = program->db;
+  Mem *values = (Mem *)loop->registers;
+  int rc = row_bytes > (uint32_t)db->aLimit[SQLITE_LIMIT_LENGTH] ? check_size(program, values, width) : SQLITE_OK;
+  if (ENC(db) == SQLITE_UTF8) return rc;
+  for (uint32_t i = 0; i < width && rc == SQLITE_OK; i++) rc = sqlite3VdbeChangeEncoding(&values[i], ENC(db));
+  return rc;
 }
 
 int bulk_has_module(sqlite3 *db, const char *table) { return sqlite3HashFind(&db->aModule, table) != NULL; }
 
 int bulk_allowed(sqlite3 *db) { return !db->autoCommit && !db->mTrace && !db->xAuth && !db->mallocFailed; }
 
-void bulk_count(sqlite3 *db, sqlite3_int64 changes_before, sqlite3_int64 total_before, uint32_t done, int failed) {
-  db->nTotalChange = total_before + done;
-  db->nChange = failed ? 0 : done > 0 ? 1 : changes_before;
+void bulk_next(bulk_loop *loop) {
+  loop->changes_before = loop->changes;
+  loop->changes = ((Vdbe *)loop->stmt)->nChange;
+}
+
+void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total) {
+  db->nChange = changes;
+  db->nTotalChange = total;
 }

@@ -11,8 +11,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from wasqlite.bridge import cache
 
 EXPORT = re.compile(r"^EXPORT\b.*?(\w+)\(", re.MULTILINE)
@@ -63,6 +61,8 @@ def _compile(source: str) -> bytes:
     try:
         toolchain = find_toolchain()
     except BuildError as error:
+        import pytest  # a third of an evil module's time
+
         pytest.skip(str(error))
     if not toolchain.is_ready():
         toolchain.prepare()

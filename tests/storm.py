@@ -59,14 +59,17 @@ def storm(program: str, kind: str, usual: int, *arguments: str) -> None:
     )
     assert child.stdout is not None
     seen = []
-    for expected in range(rounds + 1):
-        seen.append(child.stdout.readline())
-        if seen[-1] != f"{expected}\n":
-            break
-        if kind == "int" and expected < rounds:
-            time.sleep(random.uniform(0, 0.004))
-            child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=60)
+    try:
+        for expected in range(rounds + 1):
+            seen.append(child.stdout.readline())
+            if seen[-1] != f"{expected}\n":
+                break
+            if kind == "int" and expected < rounds:
+                time.sleep(random.uniform(0, 0.004))
+                child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 0, (seen[-2:], err)
     assert seen[-1] == f"{rounds}\n"
     assert "Exception ignored" not in err

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from marshal import dumps
+from operator import itemgetter
 
 from wasqlite._compat import NAMED_WITH_SEQUENCE
 from wasqlite.adapting import Loud, PrepareProtocol, adapted, adapted_column, adapted_row, adapters, registered
@@ -74,8 +75,14 @@ def execute_chunks(query: Query, iterator: Iterator[Any]) -> int:
 
 def _execute_marshalled(query: Query, chunk: list[Any]) -> tuple[int, int, int]:
     """Run as much of a chunk as can go this way: rows done, encoded size, changes."""
-    if registered.every or (query.has_names and NAMED_WITH_SEQUENCE != "accept"):
+    if registered.every:
         return 0, 0, 0
+    if query.has_names:
+        named = _by_name(query, chunk)
+        if named is not None:
+            chunk = named
+        elif NAMED_WITH_SEQUENCE != "accept":
+            return 0, 0, 0
     statement = query.statement
     readable = 0 if (bool, PrepareProtocol) in adapters else BOOLS
     done = size = changes = 0
@@ -103,6 +110,22 @@ def _execute_marshalled(query: Query, chunk: list[Any]) -> tuple[int, int, int]:
             if readable & BYTES or not (set(map(type, rest)) <= _PLAIN and _has_no_buffers_but_bytes(rest)):
                 return done, size, changes
             readable |= BYTES
+
+
+def _by_name(query: Query, chunk: list[Any]) -> list[Any] | None:
+    """The values of dictionaries in the statement's order; None where that needs a look at each."""
+    if set(map(type, chunk)) != {dict}:
+        return None
+    names = query.parameter_names()
+    if None in names:
+        return None
+    keys = [name[1:] for name in names if name]
+    try:
+        if len(keys) == 1:
+            return [(parameters[keys[0]],) for parameters in chunk]
+        return list(map(itemgetter(*keys), chunk))
+    except Exception:  # something is missing
+        return None
 
 
 def _has_no_buffers_but_bytes(rows: list[Any]) -> bool:

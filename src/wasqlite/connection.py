@@ -370,6 +370,16 @@ class Connection:
         ):
             self._control(database, transactions.begin(level))
 
+    def _begin_with(self) -> Statement | None:
+        """The statement that opens the implicit transaction, if it can do so in the call of the one that wants it.
+
+        One that waits for no lock: an error is then not the other statement's.
+        """
+        if self._autocommit != transactions.LEGACY_TRANSACTION_CONTROL or self._isolation_level not in ("", "DEFERRED"):
+            return None
+        begin = self._kept.get(transactions.begin(self._isolation_level))
+        return None if begin is None or begin.active else begin
+
     def _commit_before_script(self, database: Database) -> None:
         if self._autocommit == transactions.LEGACY_TRANSACTION_CONTROL and not database.autocommit:
             self._control(database, "COMMIT")

@@ -195,9 +195,10 @@ class Cursor:
                 query = connection._cache.get(sql)
                 if query.statement.active:
                     query = self._another(database, sql, query)
+                begin = None
                 if query.is_dml:
                     self._rowcount = 0
-                    if database.autocommit:
+                    if database.autocommit and (not query.quick or (begin := connection._begin_with()) is None):
                         connection._begin_for(database, True)
                 else:
                     self._rowcount = -1
@@ -207,7 +208,7 @@ class Cursor:
                     and connection.text_factory is str
                     and not registered.every
                 ):
-                    outcome = query.statement.quick(parameters)
+                    outcome = query.statement.quick(parameters, begin)
                     if outcome is not None:
                         rc, changes, self._lastrowid, _, rows, reprepared, kinds = outcome
                         if rc != SQLITE_DONE or rows > 1 or reprepared != query.reprepared:
@@ -220,6 +221,8 @@ class Cursor:
                         elif query.is_dml or not self._take_record(query, kinds):
                             self._keep_outcome(query)
                         return self
+                if begin is not None:
+                    connection._begin_for(database, True)
                 data = packed(query, parameters)
                 if query.attaches:
                     connection._check_attach(database, sql, parameters)

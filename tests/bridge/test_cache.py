@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wasqlite.bridge import Library, cache
+from wasqlite.bridge import Library, LoadError, cache, selftest
 from wasqlite.bridge import engine as engine_module
 
 WAT = '(module (func (export "answer") (result i32) (i32.const 42)))'
@@ -153,10 +153,14 @@ def test_an_artifact_of_another_runtime_is_compiled_anew(folder, compiled):
     for path in files(folder):
         key = path.name[:32]
         path.unlink()
-        assert cache.store(folder, key, b"not an artifact") is not None
+        for number in range(5):
+            assert cache.store(folder, key, b"not an artifact, %d" % number) is not None
     compiled.clear()
     assert answer() == 42
     assert compiled
+    compiled.clear()
+    assert answer() == 42
+    assert compiled == []
 
 
 def test_the_key_follows_the_wasm(folder, compiled):
@@ -175,6 +179,29 @@ def test_racing_processes_all_succeed(folder):
     ]
     assert [racer.communicate(timeout=60)[0].strip() for racer in racers] == ["42"] * 6
     assert not [path for path in files(folder) if path.name.startswith(".new-")]
+
+
+def test_a_wasmtime_that_fails_the_self_test_fails_it_each_time(folder, monkeypatch):
+    monkeypatch.setattr(selftest, "_begun", False)
+    monkeypatch.setattr(selftest, "_WAT", selftest._WAT.replace("4096", "4095"))
+    for _ in range(2):
+        with pytest.raises(LoadError, match="failed wasqlite's self-test"):
+            answer()
+    own = files(folder)
+    monkeypatch.undo()
+    monkeypatch.setenv("WASQLITE_CACHE_DIR", str(folder.parent))
+    assert answer() == 42
+    assert len(files(folder)) > len(own)  # nothing was kept for the next process, which would not test again
+
+
+def test_what_was_begun_and_left_counts_and_is_removed(folder, monkeypatch):
+    folder.mkdir(parents=True, mode=0o700)
+    left = folder / ".new-1-00"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    monkeypatch.setattr(cache, "MOST_FILES", 1)
+    assert answer() == 42
+    assert not left.exists()
 
 
 def test_what_was_not_used_for_longest_is_removed(folder, monkeypatch):

@@ -13,6 +13,7 @@ from wasqlite.bridge import (
     LinkError,
     LoadError,
     MemoryAccessError,
+    Policy,
     ReentryError,
     Trap,
 )
@@ -33,6 +34,9 @@ WAT = """
     (global.set $sp (i32.sub (global.get $sp) (i32.const 64)))
     (call $call (local.get 0))
     (global.set $sp (i32.add (global.get $sp) (i32.const 64))))
+  (func (export "twice") (param i32) (result i32)
+    (drop (call $call (local.get 0)))
+    (call $call (i32.add (local.get 0) (i32.const 1))))
   (func (export "wide") (param i32 i64 f32 f64) (result f64)
     (call $wide (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
   (func (export "trap")
@@ -250,6 +254,40 @@ def test_an_exception_caught_inside_a_callback_stays_there(serve):
     assert enter(1) == 1
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_was_raised_before_a_nested_call_is_not_raised_by_that(serve, reentrant):
+    seen = []
+
+    def call(n):
+        if n == 0:
+            raise KeyError("first")
+        try:
+            seen.append(add(n, 1))
+        except ReentryError as error:
+            seen.append(type(error))
+        return n
+
+    instance = serve(call, on_error=-1, reentrant=reentrant)
+    add, twice = instance.function("add"), instance.function("twice")
+    with pytest.raises(KeyError, match="first"):
+        twice(0)
+    assert seen == ([2] if reentrant else [ReentryError])
+    assert add(1, 1) == 2
+
+
+@pytest.mark.parametrize("on_error", [None, 0])
+@pytest.mark.parametrize("policy", [None, Policy()], ids=["trusted", "policy"])
+def test_what_a_start_function_s_callbacks_raise_is_raised_by_open(policy, on_error):
+    def call():
+        raise KeyError("mine")
+
+    library = Library.from_wat(
+        '(module (import "host" "call" (func $f (result i32))) (func $s (drop (call $f))) (start $s))'
+    )
+    with pytest.raises(KeyError, match="mine"):
+        library.open(policy, hosts=[lambda memory: [HostFunction("host", "call", "", "i", call, on_error)]])
+
+
 def test_a_closed_instance_says_so(serve):
     instance = serve()
     add = instance.function("add")
@@ -262,6 +300,11 @@ def test_a_closed_instance_says_so(serve):
         instance.function("add")
     with pytest.raises(MemoryAccessError):
         instance.memory.read(0, 1)
+    for look in (instance.stack_pointer, lambda: instance.global_value("__stack_pointer")):
+        with pytest.raises(InstanceClosed):
+            look()
+    with pytest.raises(InstanceClosed):
+        instance.host_functions([HostFunction("host", "late", "", "i", lambda: 1)])
 
 
 def test_closing_from_inside_a_callback_is_refused(serve):
@@ -306,6 +349,13 @@ def test_an_abi_mismatch_is_a_clear_error():
         Library.from_wat(wat, abi=("abi", 8)).open()
     with pytest.raises(LoadError, match="does not export version"):
         Library.from_wat(wat, abi=("version", 1))
+
+
+@pytest.mark.parametrize("kind", ["global {} i32 (i32.const 1)", "func {} (param i32)"])
+def test_an_initializer_that_is_none_is_refused(kind):
+    name = '(export "_initialize")'
+    with pytest.raises(LinkError, match="_initialize that is no function"):
+        Library.from_wat(f"(module ({kind.format(name)}))").open()
 
 
 def test_what_is_not_wasm_is_refused(tmp_path):

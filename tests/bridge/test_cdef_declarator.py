@@ -78,7 +78,7 @@ def test_spellings(layout, text, spelled):
         "", " ", "*", "int int", "unsigned double", "unsigned unsigned float", "long long double", "char char",
         "int )", "int (", "int (*", "int [", "int [2", "int [x]", "int (int,)", "int (int int)", "int (..., int)",
         "struct", "int; int", "int # int", "float[2", "missing", "enum missing", "void[3]", "int (*)(missing)",
-        "signed _Bool", "short double",
+        "signed _Bool", "short double", "struct *", "struct", "union 5", "struct [3]",
     ],
 )  # fmt: skip
 def test_what_is_no_type(layout, text):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from wasqlite.bridge import (
@@ -28,6 +30,17 @@ int (*pass_row(int (*row)[3]))[3] { return row; }
 int call_it(int (*f)(char *, const char *), char *a) { return f(a, a); }
 int visit(void *(*f)(void)) { return f() != 0; }
 struct mixed mix(struct mixed m) { return m; }
+struct bits { char c : 4; unsigned char u : 3; bool b : 1; unsigned __int128 wide : 70; };
+typedef void (*visitor)(int number);
+typedef void (*walker)(visitor visit);
+int walk(void (*through)(void (*visit)(int))) { return through != 0; }
+int under(int _, int __, int _1, int a$b, int len, int class, int _class)
+{ return _ + 2 * __ + 3 * _1 + 4 * a$b + 5 * len + 6 * class + 7 * _class; }
+struct pair { int a, b; };
+struct one { int value; };
+int from_pair(struct pair (*f)(void)) { return f().b; }
+int from_one(struct one (*f)(void)) { return f().value; }
+unsigned first(const unsigned char *data) { return data[0]; }
 """
 
 
@@ -187,10 +200,20 @@ def test_handles_of_others(guest, library):
         for use in (guest.string, guest.buffer):
             with pytest.raises(PointerError, match="belongs to another instance"):
                 use(handle)
-    with pytest.raises(PointerError, match="a handle is a Pointer, not int"):
+    with pytest.raises(ArgumentTypeError, match=r"from_handle\(\) takes a Pointer, not int"):
         guest.from_handle(5)
-    with pytest.raises(BridgeError, match="takes a Pointer, not bytes"):
+    with pytest.raises(ArgumentTypeError, match=r"string\(\) takes a Pointer, not bytes"):
         guest.string(b"x")
+
+
+def test_what_is_behind_a_handle_is_nothing(guest):
+    with guest.handle("x") as handle:
+        behind = handle + 1
+        assert int(behind) == int(handle) + 1
+        with pytest.raises(PointerError, match="outside"):
+            guest.cast("char *", behind)[0]
+        with pytest.raises(PointerError, match="no handle"):
+            guest.from_handle(behind)
 
 
 def test_structs_with_what_cannot_be_passed(guest):
@@ -223,8 +246,137 @@ def test_modules_without_what_types_need():
             guest.lib.f  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("malloc", "free"),
+    [
+        ("(param i32) (result f64) f64.const 8", "(param i32)"),
+        ("(param i32)", "(param i32)"),
+        ("(param i32) (result i32) i32.const 8", "(param i32 i32)"),
+        ("(param i32) (result externref) ref.null extern", "(param i32)"),
+    ],
+)
+def test_allocators_that_are_not_those_of_c(malloc, free):
+    functions = f'(func (export "malloc") {malloc}) (func (export "free") {free})'
+    with (
+        Library.from_wat(f'(module (memory (export "memory") 1) {functions})', types={"format": 1}).open() as guest,
+        pytest.raises(LinkError, match=r"exports a (malloc|free) that is not C's"),
+    ):
+        guest.new("int *")
+
+
+def test_no_function_pointer_is_null():
+    types = {"format": 1, "functions": {"f": {"type": "int (int)"}}}
+    wat = """(module (memory (export "memory") 1) (table (export "__indirect_function_table") 0 funcref)
+               (func (export "f") (param i32) (result i32) (local.get 0)))"""
+    with Library.from_wat(wat, types=types).open() as guest:
+        callback = guest.callback("int (int)", lambda n: n + 1)
+        assert callback
+        assert callback(1) == 2
+        with guest.clone() as clone:
+            assert clone.cast("int (*)(int)", int(callback))(5) == 6
+    with Library.from_wat(wat, types=types).open() as guest:
+        assert guest.addressof("f")(5) == 5
+
+
 def test_types_show_what_they_are(library):
     assert repr(library.layout.type("const char *[3]")) == "<C type const char *[3]>"
     for path in ((0,), ("on", "x")):
         with pytest.raises(DeclarationError, match=r"is not an array|is not a struct"):
             library.offsetof("struct flags", *path)
+
+
+def test_bits_of_other_types_than_int(guest):
+    bits = guest.new("struct bits *", {"c": -8, "u": 7, "b": True})
+    assert (bits.c, bits.u, bits.b) == (-8, 7, True)
+    bits.c = 7
+    assert (bits.c, bits.u, bits.b) == (7, 7, True)
+    for value, error in ((8, ArgumentRangeError), (b"x", ArgumentTypeError)):
+        with pytest.raises(error, match=r"struct bits\.c: "):
+            bits.c = value
+    with pytest.raises(DeclarationError, match="cannot be read"):
+        bits.wide  # noqa: B018
+    with pytest.raises(DeclarationError, match="cannot be written"):
+        bits.wide = 1
+
+
+def test_function_types_that_are_spelled_in_other_ways_fit(guest):
+    with guest.callback("walker", lambda visit: None) as callback:
+        assert guest.lib.walk(callback) == 1
+    with pytest.raises(ArgumentTypeError):
+        guest.lib.walk(guest.callback("void (*)(void (*)(long))", print))
+
+
+def test_parameters_whose_names_python_cannot_have(guest):
+    assert guest.lib.under(1, 1, 1, 1, 1, 1, 1) == 28
+    for position in range(7):
+        with pytest.raises(ArgumentTypeError):
+            guest.lib.under(*["x" if place == position else 1 for place in range(7)])
+
+
+def test_a_length_is_no_initialiser(guest):
+    assert len(guest.new("int[]", 5)) == 5
+    for value in (5, 3, True):
+        with pytest.raises(ArgumentTypeError, match=r"int\[3\] takes a sequence, not "):
+            guest.new("int[3]", value)
+
+
+def test_casts_take_numbers_only(guest):
+    for name in ("int", "double", "char", "_Bool"):
+        for value in ("1", b"12", None, [1], 1j):
+            with pytest.raises(ArgumentTypeError, match=f"{name} takes a number or a Pointer, not "):
+                guest.cast(name, value)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ArgumentRangeError, match="has no value as int"):
+            guest.cast("int", value)
+        assert repr(float(guest.cast("float", value))) == repr(value)
+    with pytest.raises(ArgumentRangeError, match="too large for float"):
+        guest.cast("float", 1e300)
+    assert bool(guest.cast("_Bool", guest.new("int *"))) is True
+    assert guest.cast("char", b"x").value == b"x"
+
+
+def test_buffers_are_their_bytes(guest):
+    numbers = memoryview(array("i", [1, 2]))
+    assert guest.new("unsigned char[]", numbers).bytes() == bytes(numbers)
+    assert guest.new("char[9]", numbers).bytes() == bytes(numbers) + b"\0"
+    assert list(guest.new("int[]", numbers)) == [1, 2]
+    with pytest.raises(ArgumentRangeError, match="8 values are too many"):
+        guest.new("char[7]", numbers)
+    assert guest.lib.first(numbers) == bytes(numbers)[0]
+
+
+def test_buffers_must_be_contiguous(guest):
+    every_other = memoryview(bytearray(b"abcd"))[::2]
+    for use in (
+        lambda: guest.lib.first(every_other),
+        lambda: guest.new("char[2]").write(every_other),
+        lambda: guest.inout(every_other),
+    ):
+        with pytest.raises(ArgumentTypeError, match="contiguous"):
+            use()
+    assert guest.new("char[2]", every_other).bytes() == b"ac"
+
+
+def test_bools_from_bytes(guest):
+    assert list(guest.new("_Bool[]", b"\0\1")) == [False, True]
+    with pytest.raises(ArgumentRangeError, match="item 1: 2 is neither 0 nor 1"):
+        guest.new("_Bool[2]", b"\1\2")
+
+
+def test_bytes_for_several_items(guest):
+    for value in (b"abc", bytearray(b"abc"), memoryview(b"abc")):
+        for name in ("char", "unsigned char", "signed char"):
+            items = guest.new(f"{name}[4]")
+            items[0:3] = value
+            assert items.bytes() == b"abc\0"
+
+
+@pytest.mark.parametrize(("name", "value"), [("pair", {"b": 7}), ("one", [7])])
+def test_structs_that_callbacks_return_are_checked(guest, name, value):
+    with guest.callback(f"struct {name} (*)(void)", lambda: value) as callback:
+        assert getattr(guest.lib, f"from_{name}")(callback) == 7
+    with (
+        guest.callback(f"struct {name} (*)(void)", lambda: None) as callback,
+        pytest.raises(ArgumentTypeError, match=f"a callback's result: struct {name} takes a dict"),
+    ):
+        getattr(guest.lib, f"from_{name}")(callback)

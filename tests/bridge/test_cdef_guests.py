@@ -223,6 +223,26 @@ def test_restoring_over_and_over_leaks_nothing(guest):
     assert guest.stats().allocations == 0
 
 
+def test_snapshots_of_what_was_restored_do_not_grow(library):
+    # Memory for arguments is taken from C's heap: once, and not again after each restore.
+    guest = library.open()
+    sizes = set()
+    for n in range(100):
+        assert guest.lib.read_after({"after": n}) == n
+        if n % 2:
+            snapshot = guest.snapshot()
+            assert guest.lib.read_after({"after": 1}) == 1
+            guest.restore(snapshot)
+        else:
+            clone = guest.clone()
+            guest.close()
+            guest = clone
+        assert guest.lib.read_text("x" * 20_000) == 20_000
+        sizes.add(guest.memory.size)
+    assert len(sizes) == 1
+    guest.close()
+
+
 def test_a_clone_calls_the_same_functions_and_no_others(guest):
     guest.lib.hook = guest.callback("int (int)", lambda n: n * 2)
     with guest.clone() as clone:

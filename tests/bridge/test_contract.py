@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from pickle import PickleBuffer
 
 import pytest
 
@@ -15,14 +16,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from guests import compiled
 
 from wasqlite.bridge import (
+    ArgumentRangeError,
     BridgeError,
     Contract,
     DeclarationError,
     HostFunction,
     Library,
     LinkError,
+    Memory,
     MemoryAccessError,
     Pointer,
+    PointerError,
     Policy,
     provides,
 )
@@ -297,6 +301,133 @@ def test_a_feature_that_is_not_offered_answers_with_its_error_value(opened):
     assert Editor.features() == {"sound", "light"}
 
 
+# -- guests in WebAssembly text, for what no C compiler writes -------------------------------------------------------
+
+
+class Odd(Contract, module="odd"):
+    def __init__(self):
+        self.seen = []
+
+    @provides("int names(int method, int result, int value, const char read0[serve], int serve, int a0)")
+    def names(self, *values):
+        self.seen.append(values)
+        return values[1]
+
+    @provides("uint64_t most(void)", error=(1 << 64) - 1, errors={KeyError: (1 << 64) - 2})
+    def most(self):
+        raise self.error
+
+    @provides("uint64_t absent(void)", error=(1 << 64) - 1, feature="none")
+    def absent(self):
+        raise AssertionError
+
+    def offers(self, feature):
+        return False
+
+    @provides("int fill(char first[n], char second[n], int n)", error=-1, errors={ValueError: -2})
+    def fill(self, first, second, n):
+        self.views = first, second
+        self.buffer = PickleBuffer(first)
+        raise self.error
+
+    @provides("int wide(const char text[n], int64_t n)", error=-1)
+    def wide(self, text, n):
+        return len(text)
+
+    @provides("int narrow(const char text[n], int8_t n)", error=-1, errors={ValueError: -2})
+    def narrow(self, text, n):
+        self.seen.append((text, n))
+        return n
+
+    @provides("void *pointer(void)")
+    def pointer(self):
+        return self.answer
+
+
+def odd(host, name, *arguments):
+    """What a guest gets that calls a function of the contract with these, each as the type is that it has there."""
+    params, result = Odd.provided[name].declaration.signature
+    spelled = [{"i": "i32", "I": "i64"}[letter] for letter in params]
+    types = "".join(f"(param {word})" for word in spelled) + (f"(result {'i64' if result == 'I' else 'i32'})")
+    constants = " ".join(f"({word}.const {value})" for word, value in zip(spelled, arguments, strict=True))
+    library = Library.from_wat(f"""(module (import "odd" "{name}" (func $f {types}))
+        (memory (export "memory") 1) (data (i32.const 8) "text\\ff") (func (export "odd_abi_1"))
+        (func (export "run") (result {"i64" if result == "I" else "i32"}) (call $f {constants})))""")
+    with library.open(hosts=[host]) as guest:
+        return guest.function("run")()
+
+
+def test_parameters_may_have_any_name():
+    host = Odd()
+    assert odd(host, "names", 1, 2, 3, 8, 4, 5) == 2
+    assert host.seen == [(1, 2, 3, "text", 4, 5)]
+
+
+def test_error_values_are_of_the_result_s_type():
+    host = Odd()
+    host.error = KeyError()
+    assert odd(host, "most") == -2
+    host.error = IndexError()
+    with pytest.raises(IndexError):
+        odd(host, "most")
+    assert odd(host, "absent") == -1
+
+
+def test_a_method_that_fails_says_why_whatever_it_has_made_of_its_views():
+    host = Odd()
+    host.error = KeyError("mine")
+    with pytest.raises(KeyError, match="mine"):
+        odd(host, "fill", 8, 16, 4)
+    with pytest.raises(ValueError, match="released"):
+        host.views[1][0]
+    host.error = ValueError()
+    assert signed(odd(host, "fill", 8, 16, 4)) == -2
+
+
+def test_lengths_are_what_their_own_type_says():
+    host = Odd()
+    assert odd(host, "narrow", 8, 0x104) == 4
+    assert host.seen == [("text", 4)]
+    for name, length in (("wide", (1 << 32) + 4), ("wide", -4), ("narrow", 0xFF)):
+        with pytest.raises(MemoryAccessError) as caught:
+            odd(host, name, 8, length)
+        assert f"{name}() argument 'text'" in caught.value.__notes__
+
+
+def test_what_is_wrong_with_an_argument_is_no_expected_exception():
+    with pytest.raises(UnicodeDecodeError) as caught:
+        odd(Odd(), "narrow", 8, 5)
+    assert caught.value.__notes__ == ["narrow() argument 'text'"]
+
+
+def test_a_guest_that_lied_leaves_nothing_behind(monkeypatch):
+    # The exception's traceback has frames, and these no view of the guest's memory, which would have to stay for it.
+    detached = []
+    detach = Memory.detach
+    monkeypatch.setattr(Memory, "detach", lambda memory: detached.append(detach(memory)) or detached[-1])
+    host = Odd()
+    host.error = KeyError()
+    for name, arguments in (("narrow", (8, 5)), ("fill", (8, 0xFFFF, 4))):
+        with pytest.raises((UnicodeDecodeError, MemoryAccessError)):
+            odd(host, name, *arguments)
+    assert detached == [True, True]
+
+
+def test_addresses_are_checked(library):
+    host = Odd()
+    with library.open(hosts=[Editor()]) as other:
+        for host.answer, error in (
+            (other.cast("char *", 8), PointerError),
+            (1 << 32, ArgumentRangeError),
+            ("8", TypeError),
+        ):
+            with pytest.raises(error) as caught:
+                odd(host, "pointer")
+            assert caught.value.__notes__[0] == "the result of pointer()"
+    for host.answer, wanted in ((None, 0), (8, 8), (-1, 0xFFFF_FFFF), (0xFFFF_FFFF, 0xFFFF_FFFF)):
+        assert odd(host, "pointer") == wanted
+
+
 # -- guests that do not fit ----------------------------------------------------------------------------------------
 
 
@@ -377,6 +508,37 @@ def test_declarations_that_cannot_be(declaration, message):
 def test_nothing_has_no_error_value():
     with pytest.raises(DeclarationError, match="has no error values"):
         provides("void f(void)", error=1)(lambda self: None)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "values"),
+    [
+        ("int f(void)", {"error": 1.5}),
+        ("int f(void)", {"error": 1 << 40}),
+        ("uint8_t f(void)", {"error": -1}),
+        ("int f(void)", {"errors": {KeyError: 1 << 40}}),
+        ("char *f(void)", {"error": "x"}),
+        ("double f(void)", {"error": "x"}),
+    ],
+)
+def test_error_values_that_cannot_be(declaration, values):
+    with pytest.raises(DeclarationError, match="cannot answer"):
+        provides(declaration, **values)(lambda self: None)
+
+
+def test_a_subclass_may_have_another_version():
+    class Next(Editor, version=3):
+        pass
+
+    class Both(Editor, versions=[5]):
+        pass
+
+    class Other(Editor, module="other"):
+        pass
+
+    assert (Next.module, Next.version, Next.versions) == ("editor", 3, {3})
+    assert (Both.version, Both.versions) == (2, {2, 5})
+    assert (Other.module, Other.version, Other.versions) == ("other", 1, {1})
 
 
 def test_a_contract_has_a_module_and_each_name_once():

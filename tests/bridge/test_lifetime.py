@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wasqlite.bridge import BridgeError, ForkedInstance, HostFunction, InstanceClosed, Library
+from wasqlite.bridge import BridgeError, Exited, ForkedInstance, HostFunction, InstanceClosed, Library
 
 WAT = """
 (module
@@ -186,6 +188,28 @@ def test_closed_and_forgotten_instances_leave_no_mapping_behind(library):
     assert mappings() <= before + 3
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts mappings in /proc")
+def test_libraries_that_are_forgotten_leave_no_code_behind():
+    def cycle():
+        library = Library(wasm)
+        instance = open_with(library)
+        del library
+        gc.collect()
+        assert instance.function("call")(5) == 5
+        assert instance.library.sections
+
+    def mappings():
+        gc.collect()
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    wasm = Library.from_wat(WAT)._wasm
+    cycle()
+    before = mappings()
+    for _ in range(30):
+        cycle()
+    assert mappings() <= before + 3
+
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 
@@ -221,6 +245,62 @@ def test_a_forked_child_is_refused_and_the_parent_goes_on(library):
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_refused_also_while_another_thread_was_inside(library):
+    entered, leave = threading.Event(), threading.Event()
+
+    def call(n):
+        entered.set()
+        leave.wait(60)
+        return n
+
+    with open_with(library, call) as instance:
+        snapshot = instance.snapshot()
+        thread = threading.Thread(target=lambda: instance.function("call")(1))
+        thread.start()
+        entered.wait(60)
+
+        def child():
+            refused = 0
+            for act in (instance.snapshot, lambda: instance.restore(snapshot), lambda: instance.function("add")):
+                try:
+                    act()
+                except ForkedInstance:
+                    refused += 1
+            instance.close()
+            return refused
+
+        try:
+            assert in_child(child) == 3
+        finally:
+            leave.set()
+            thread.join()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_a_callback_leaves_the_child_its_way_out(library):
+    children = []
+
+    def call(n):
+        children.append(os.fork())
+        if not children[-1]:
+            signal.alarm(60)
+        return n
+
+    instance = open_with(library, call)
+    code = 1
+    try:
+        if instance.function("call")(7) == 7:
+            code = 5
+    finally:
+        if children == [0]:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == code == 5
+    instance.close()
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_compiles_and_runs_its_own(library, monkeypatch, tmp_path):
     monkeypatch.setenv("WASQLITE_CACHE_DIR", str(tmp_path))
     Library(engine_bytes(1))  # compiles in the parent
@@ -244,6 +324,11 @@ def test_bridge_errors_have_one_root():
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
     assert len(classes) > 5
     assert all(issubclass(c, BridgeError) for c in classes)
+
+
+def test_an_exit_s_code_survives_another_process():
+    error = pickle.loads(pickle.dumps(Exited(3)))
+    assert (type(error), error.code, str(error)) == (Exited, 3, "the guest exited with code 3")
 
 
 CHECKED = """

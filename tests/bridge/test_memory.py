@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pickle import PickleBuffer
+
 import pytest
 
 from wasqlite.bridge import Library, Memory, MemoryAccessError
@@ -132,3 +136,60 @@ def test_a_view_that_outlives_its_instance_is_not_a_crash():
     view = instance.memory.span(0, 4)
     instance.close()
     assert bytes(view) == b"kept"  # the memory stays mapped for as long as the process lives
+
+
+def test_a_buffer_that_outlives_its_instance_is_not_a_crash_nor_an_error():
+    instance = Library.from_wat(WAT).open()
+    instance.memory.write(0, b"kept")
+    buffers = [PickleBuffer(view) for view in (instance.memory.pin(0, 4), instance.memory.view)]
+    instance.close()
+    assert [bytes(buffer)[:4] for buffer in buffers] == [b"kept"] * 2
+    assert instance.memory.size == 0
+
+
+def test_a_memory_that_begins_empty_grows():
+    with Library.from_wat(
+        '(module (memory (export "memory") 0 3) (func (export "grow") (result i32) (memory.grow (i32.const 2))))'
+    ).open() as instance:
+        assert instance.memory.size == 0
+        instance.function("grow")()
+        instance.memory.write(65536, b"there")
+        assert instance.memory.string(65536) == b"there"
+        assert instance.memory.size == 2 * 65536
+
+
+RACE = """
+import sys, threading, time
+from wasqlite.bridge import BridgeError, Library
+sys.setswitchinterval(1e-6)
+library = Library.from_wat(
+    '(module (memory (export "memory") 1) (global (export "g") i32 (i32.const 1))'
+    ' (global (export "__stack_pointer") (mut i32) (i32.const 8)) (func (export "f") (result i32) (i32.const 4)))'
+)
+odd = []
+def work(instance):
+    looks = (
+        lambda: instance.memory.string(0), lambda: instance.memory.read(0, 4), lambda: instance.function("f")(),
+        lambda: instance.global_value("g"), instance.stack_pointer,
+    )
+    for look in looks * 50:
+        try: look()
+        except BridgeError: pass
+        except ValueError as error:
+            if "released memoryview" not in str(error): odd.append(error)
+        except BaseException as error: odd.append(error)
+for _ in range(500):
+    instance = library.open()
+    threads = [threading.Thread(target=work, args=(instance,)) for _ in range(3)]
+    for thread in threads: thread.start()
+    time.sleep(0.0005)
+    instance.close()
+    for thread in threads: thread.join()
+print(odd)
+"""
+
+
+def test_looking_while_another_thread_closes_is_not_a_crash():
+    command = [sys.executable, "-X", "faulthandler", "-c", RACE]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.stdout, result.stderr) == ("[]\n", "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +24,10 @@ from wasqlite.bridge import (
     LinkError,
     LoadError,
     Policy,
+    SteppingClock,
     Trap,
 )
+from wasqlite.bridge.state import State
 
 WAT = """
 (module
@@ -74,11 +78,66 @@ def test_a_policy_is_a_frozen_value():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"memory": -1}, {"memory": (1 << 32) + 1}, {"table": -1}, {"stack": 10}, {"deadline": 0}, {"deadline": -1}],
+    [
+        {"memory": -1},
+        {"memory": (1 << 32) + 1},
+        {"memory": 16e6},
+        {"memory": "16M"},
+        {"table": -1},
+        {"table": 1e5},
+        {"memory": 64e6},
+        {"table": "many"},
+        {"stack": 10},
+        {"stack": 1e6},
+        {"deadline": 0},
+        {"deadline": -1},
+        {"deadline": "1"},
+        {"deadline": float("nan")},
+        {"stdin": 5},
+        {"stdout": b""},
+        {"files": "data"},
+        {"files": {"/data": 5}},
+        {"arguments": [1]},
+        {"arguments": b"name"},
+        {"environment": ["A=1"]},
+        {"environment": {"A": 1}},
+        {"stdin": "text"},
+        {"stdin": 0},
+        {"stdout": b"text"},
+        {"stdout": Path("log")},
+        {"stderr": "inherit"},
+        {"clock": 5},
+        {"clock": "fast"},
+        {"random": "seed"},
+        {"random": [1]},
+        {"arguments": "prog -x"},
+        {"arguments": [Path("prog")]},
+        {"arguments": ["a\0b"]},
+        {"environment": {"N": 1}},
+        {"environment": {"A=B": "x"}},
+        {"environment": {"": "x"}},
+        {"environment": {"A": "\0"}},
+        {"files": {3: "data"}},
+        {"files": {"\0": "data"}},
+    ],
+    ids=str,
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Policy(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"start": -1}, {"step": -1}, {"start": time.time()}])
+def test_a_clock_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match="whole ns"):
+        SteppingClock(**wrong)
+
+
+def test_a_limit_of_memory_is_said_once(library):
+    with pytest.raises(ValueError, match=r"say Policy\(memory"):
+        library.open(Policy(), hosts=calling(lambda n: n), memory_limit=1 << 20)
+    with Library.from_wat('(module (memory (export "memory") 1))').open(memory_limit=1 << 20) as guest:
+        guest.clone().close()
 
 
 def test_memory_is_limited(library):
@@ -328,6 +387,49 @@ def test_nothing_ticks_while_nothing_runs(library):
         with pytest.raises(DeadlineExceeded):  # and it wakes up again
             instance.function("spin")()
         assert not ticker.resting
+
+
+def test_the_collector_does_not_stop_the_clock(library):
+    # What watches the time looks at all instances, of which some may go at that very moment.
+    def forget():
+        states = [State() for _ in range(50)]
+        for state in states:
+            ticker.watch(state)
+        cycle = [states]
+        cycle.append(cycle)
+
+    with open_with(library) as instance:
+        ticker, threshold = instance.interruption.ticker, gc.get_threshold()
+        try:
+            for allocations in range(1, 40):
+                gc.disable()
+                gc.collect()
+                forget()
+                gc.set_threshold(gc.get_count()[0] + allocations)
+                gc.enable()
+                assert ticker._under_way() == []
+        finally:
+            gc.enable()
+            gc.set_threshold(*threshold)
+
+
+def test_a_clock_that_failed_is_wound_up_again(library, monkeypatch):
+    with open_with(library, Policy(deadline=0.1)) as instance:
+        ticker = instance.interruption.ticker
+        failed = threading.Event()
+
+        def fail():
+            monkeypatch.undo()
+            failed.set()
+            raise SystemExit  # what ends a thread without a word
+
+        monkeypatch.setattr(ticker, "_under_way", fail)
+        with pytest.raises(DeadlineExceeded):
+            for _ in range(1000):  # the call that it fails in has nobody to look at its time, but the next has
+                instance.function("recurse")(1000)
+                if failed.is_set():
+                    instance.function("spin")()
+                time.sleep(0.01)
 
 
 ALONE = f"""

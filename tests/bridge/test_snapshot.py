@@ -434,3 +434,38 @@ def test_a_snapshot_can_be_opened_in_the_child_of_a_fork(library):
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert (guest.function("get")(100), guest.function("get")(104)) == (42, 0)
+
+
+def test_no_signal_handler_gets_between_the_pieces(library, monkeypatch):
+    # What a handler would do that runs in the middle: the image is written, or put back, piece by piece.
+    far = 60 * PAGE
+
+    def handler():
+        for act in (lambda: guest.function("put")(far, 7), guest.snapshot, guest.close, lambda: guest.restore(first)):
+            with pytest.raises(BridgeError):
+                act()
+        handled.append(True)
+
+    handled = []
+    with library.open(hosts=hosts()) as guest:
+        get, put = guest.function("get"), guest.function("put")
+        guest.function("grow")(70)
+        put(100, 1)
+        put(far, 1)
+        first = guest.snapshot()
+        for name in ("_write", "_mapped", "_clear"):
+            plain = getattr(image, name)
+
+            def interrupted(*arguments, plain=plain):
+                done = plain(*arguments)
+                handler()
+                return done
+
+            monkeypatch.setattr(image, name, interrupted)
+        second = guest.snapshot()
+        put(100, 2)
+        put(far, 2)
+        guest.restore(second)
+        assert (get(100), get(far)) == (1, 1)
+        assert (guest.dead, guest.state.depth) == (None, 0)
+    assert handled

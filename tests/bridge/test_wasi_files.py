@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno as host_errno
 import os
+import shutil
 import struct
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import Preopen, WasiFiles, errno, resolve
 from wasqlite.bridge.wasi.descriptors import MAX_DESCRIPTORS
 
-READ, WRITE, ALL = 1 << 1, 1 << 6, (1 << 30) - 1
+READ, WRITE, ALLOCATE, SET_SIZE, ALL = 1 << 1, 1 << 6, 1 << 8, 1 << 22, (1 << 30) - 1
 CREAT, DIRECTORY, EXCL, TRUNC = 1, 2, 4, 8
 SIZE = 1 << 16
 PATH, IOVS, OUT, DATA = 0, 8192, 16384, 20000
@@ -71,7 +73,6 @@ def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guest]:
         made = Guest({3: b"/"})
         fd = made.open(bytes(base)[1:], DIRECTORY, READ)
         table = made.files._table
-        os.close(table.hosts[3])
         table.entries[3], table.hosts[3] = table.entries.pop(fd), table.hosts.pop(fd)
     yield made
     made.files.close()
@@ -210,6 +211,18 @@ def test_rights_decide_reading_and_writing(guest: Guest, base: Path) -> None:
     assert guest.open(b"f", TRUNC, READ) == -errno.ENOTCAPABLE
 
 
+def test_who_does_not_ask_to_write_opens_for_reading(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    guest = Guest({3: Preopen(bytes(tmp_path), b"/", writable=False)})
+    fd = guest.open(b"f", 0, READ | ALLOCATE | SET_SIZE)  # as Go does
+    assert fd > 0
+    assert guest.call("fd_fdstat_get", fd, OUT) == 0
+    assert struct.unpack("<BxH4xQQ", guest.memory.read(OUT, 24))[2] == READ
+    assert guest.call("fd_filestat_set_size", fd, 1) == errno.EINVAL
+    assert guest.open(b"f", 0, READ | WRITE) == -errno.EROFS
+    guest.files.close()
+
+
 def test_a_directory_opened_for_reading_gives_no_more_than_it_inherited(guest: Guest, base: Path) -> None:
     (base / "d").mkdir()
     (base / "d" / "f").write_bytes(b"abc")
@@ -256,6 +269,51 @@ def test_directories_and_names_are_made_moved_and_removed(guest: Guest, base: Pa
     assert guest.call("path_unlink_file", 3, *guest.path(b"g")) == errno.ENOENT
     assert guest.call("path_remove_directory", 3, *guest.path(b"d/")) == 0
     assert list(base.iterdir()) == []
+
+
+def test_only_directories_are_renamed_by_names_that_end_in_a_slash(guest: Guest, base: Path) -> None:
+    def rename(old: bytes, new: bytes) -> int:
+        return guest.call("path_rename", 3, *guest.path(old), 3, *guest.path(new, 4096))
+
+    (base / "d").mkdir()
+    (base / "f").touch()
+    (base / "l").symlink_to("d")
+    assert rename(b"d/", b"e") == 0
+    assert rename(b"e", b"d//") == 0
+    assert rename(b"d/", b"e/") == 0
+    assert rename(b"f/", b"g") == rename(b"f", b"g/") == rename(b"l/", b"m") == errno.ENOTDIR
+    assert rename(b"n/", b"m") == errno.ENOENT
+    assert sorted(entry.name for entry in base.iterdir()) == ["e", "f", "l"]
+
+
+def test_times_that_no_signed_number_holds(guest: Guest, base: Path) -> None:
+    (base / "f").touch()
+    late = 10_413_792_000 * 10**9  # 2300
+    os.utime(base / "f", ns=(late, late + 5))
+    if (base / "f").stat().st_mtime_ns != late + 5:
+        pytest.skip("the file system does not know the year 2300")
+    fd = guest.open(b"f")
+    for call in (lambda: guest.call("fd_filestat_get", fd, OUT), lambda: guest.stat(3, b"f")):
+        assert call() == 0
+        assert struct.unpack_from("<QQ", guest.memory.read(OUT + 40, 16)) == (late, late + 5)
+
+
+def test_a_path_as_long_as_memory_is_not_copied(guest: Guest) -> None:
+    size = 32 << 20
+    guest.memory.view = memoryview(bytearray(size))
+    guest.memory.size = size
+    tracemalloc.start()
+    try:
+        for function in guest.functions.values():
+            # Wherever a function takes an address and a size.
+            for start in range(len(function.params)):
+                arguments = [3 if start else 0] + [0] * (len(function.params) - 1)
+                arguments[start : start + 2] = [0, size][: len(arguments) - start]
+                tracemalloc.reset_peak()
+                guest.call(function.name, *arguments)
+                assert tracemalloc.get_traced_memory()[1] < size // 4, function.name
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_interrupted_unlink_that_was_done_succeeds_when_repeated(
@@ -326,6 +384,23 @@ def test_bad_paths_are_refused(guest: Guest, path: bytes, expected: int) -> None
     assert guest.open(path, CREAT) == -expected
     assert guest.stat(3, path) == expected
     assert guest.call("path_unlink_file", 3, *guest.path(path)) == expected
+
+
+def test_a_path_takes_few_descriptors(tmp_path: Path) -> None:
+    guest = Guest({3: bytes(tmp_path)})
+    here = 3
+    for _ in range(300):
+        assert guest.call("path_create_directory", here, *guest.path(b"d")) == 0
+        below = guest.open(b"d", DIRECTORY, READ, fd=here)
+        if here != 3:
+            guest.call("fd_close", here)
+        here = below
+    assert guest.open(b"f", CREAT, fd=here) > 0
+    assert guest.open(b"d/" * 100, DIRECTORY, READ) > 0
+    assert guest.open(b"d/../" * 300 + b"d", DIRECTORY, READ) > 0
+    assert guest.open(b"d/" * 300 + b"f") == -errno.ENAMETOOLONG
+    guest.files.close()
+    shutil.rmtree(tmp_path / "d")
 
 
 def test_path_addresses_are_checked(guest: Guest) -> None:

@@ -72,3 +72,9 @@ def test_bad_counts_and_addresses_are_refused() -> None:
     assert call(4090, EVENTS, 1, OUT) == errno.EFAULT
     assert call(SUBSCRIPTIONS, 4090, 1, OUT) == errno.EFAULT
     assert call(SUBSCRIPTIONS, EVENTS, 1, 4094) == errno.EFAULT
+
+
+def test_what_is_neither_a_clock_nor_a_descriptor_is_refused() -> None:
+    clocks = Clocks()
+    clocks.memory.write(SUBSCRIPTIONS, struct.pack("<QB39x", 5, 3))
+    assert clocks.call["poll_oneoff"](SUBSCRIPTIONS, EVENTS, 1, OUT) == errno.EINVAL

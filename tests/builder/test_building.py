@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from wasqlite.bridge import Library
-from wasqlite.bridge.builder import BuildError
+from wasqlite.bridge.builder import BuildError, units
+from wasqlite.bridge.builder.toolchain import find_toolchain
+from wasqlite.bridge.builder.units import KEPT_OBJECTS, Units, compile_units
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,3 +157,46 @@ def test_sources_with_the_same_name_do_not_collide(project: Project) -> None:
         project.write(f"{folder}/same.c", f"int from_{name}(void) {{ return 1; }}\n")
     project.configure('sources = ["**/*.c"]\ndeclarations = "int from_a(void), from_b(void), from_ab(void);"')
     assert list(project.table()["functions"]) == ["from_a", "from_ab", "from_b"]
+
+
+def test_headers_beside_the_project_are_told_apart(project: Project) -> None:
+    for folder, value in (("one", 1), ("two", 2)):
+        project.write(f"../{folder}/config.h", f"#define {folder.upper()} {value}\n")
+    project.write("c/sum.h", "#include <one/config.h>\n#include <two/config.h>\nint sum(void);\n")
+    project.write("c/sum.c", '#include "sum.h"\nint sum(void) { return ONE * 10 + TWO; }\n')
+    project.configure('sources = ["c/*.c"]\ninclude = [".."]\nheaders = ["c/sum.h"]')
+    assert Library.load(project.build().wasm).open().lib.sum() == 12
+    for folder in ("one", "two"):
+        project.write(f"../{folder}/config.h", f"#define {folder.upper()} 7\n")
+        wanted = {"one": 72, "two": 77}[folder]
+        assert Library.load(project.build().wasm).open().lib.sum() == wanted
+    names = json.loads(project.build().provenance.read_bytes())["sources"]
+    assert set(names) == {"point/c/sum.c", "point/c/sum.h", "point/../one/config.h", "point/../two/config.h"}
+
+
+def test_embedded_files_are_looked_at(project: Project) -> None:
+    project.write("c/data.txt", "A").write("c/one.h", "int one(void);\n")
+    project.write("c/one.c", 'int one(void) { static const char data[] = {\n#embed "data.txt"\n}; return data[0]; }\n')
+    project.configure('sources = ["c/*.c"]\nheaders = ["c/one.h"]\nflags = ["-Wno-c23-extensions"]')
+    for text in "AB":
+        project.write("c/data.txt", text)
+        assert Library.load(project.build().wasm).open().lib.one() == ord(text)
+
+
+def test_objects_that_are_wanted_are_not_pruned(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "cache_directory", lambda: tmp_path)
+    for name in ("one", "two"):
+        project.write(f"{name}.c", f"int {name}(void) {{ return 1; }}\n")
+    sources = [project.folder / "one.c", project.folder / "two.c"]
+    toolchain = find_toolchain()
+    for path in compile_units(Units(()), sources, toolchain).values():
+        os.utime(path, (0, 0))
+    for number in range(KEPT_OBJECTS):
+        (tmp_path / "objects" / f"{number}.o").write_bytes(b"")
+    project.write("two.c", "int two(void) { return 2; }\n")
+    assert all(path.stat().st_size for path in compile_units(Units(()), sources, toolchain).values())
+    assert len(list((tmp_path / "objects").iterdir())) == KEPT_OBJECTS
+    monkeypatch.setattr(units, "KEPT_OBJECTS", 1)
+    assert all(path.stat().st_size for path in compile_units(Units(()), sources, toolchain).values())

@@ -69,6 +69,8 @@ def test_defines_are_a_list_or_a_table(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ('sources = ["x/*.c"]\nheaders = ["add.h"]', r"sources: 'x/\*.c' fits no file"),
+        ('sources = ["/x/add.c"]\nheaders = ["add.h"]', "sources: '/x/add.c' is no pattern of paths in a folder"),
+        ('sources = [""]\nheaders = ["add.h"]', "sources: '' is no pattern of paths in a folder"),
         ('sources = ["add.c"]\nheaders = ["x.h"]', "headers: there is no 'x.h'"),
         ('sources = ["add.c"]\nheaders = ["add.h"]\ninclude = ["x"]', "include: there is no folder 'x'"),
         ('sources = ["{lua}/*.c"]\nheaders = ["add.h"]', r"no table \[tool.wasqlite-bridge.fetch.lua\]"),

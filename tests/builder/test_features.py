@@ -37,3 +37,10 @@ def test_running_over_the_end_of_the_stack_is_a_trap(project: Project) -> None:
         assert guest.lib.f(10) >= 0
         with pytest.raises(Trap):
             guest.lib.f(100)
+
+
+def test_a_feature_that_is_named_twice_is_there_once(project: Project) -> None:
+    project.write("f.c", "#include <stdlib.h>\nint f(void) { return malloc(1) != NULL; }")
+    project.configure('sources = ["f.c"]\ndeclarations = "int f(void);"\nfeatures = ["heap", "setjmp", "heap"]')
+    with Library.load(project.build().wasm).open() as guest:
+        assert guest.lib.f() == 1

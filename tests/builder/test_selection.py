@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
-from wasqlite.bridge import Library
+from wasqlite.bridge import DeclarationError, Library, PointerError
 from wasqlite.bridge.builder import BuildError
 
 TYPE_CHECKING = False
@@ -172,6 +173,34 @@ def test_a_named_constant_without_value_is_an_error(lib: Project, name: str, rea
         configured(lib, f'constants = ["{name}"]').build()
 
 
+def test_arrays_that_are_declared_without_a_length(project: Project) -> None:
+    project.write("text.c", 'char text[] = "hello"; int get(void) { return text[0]; }\n')
+    project.configure('sources = ["text.c"]\ndeclarations = "extern char text[]; int get(void);"')
+    with Library.load(project.build().wasm).open() as guest:
+        assert guest.lib.text.string() == b"hello"
+        guest.lib.text[0] = b"j"
+        assert guest.cast("char *", guest.addressof("text")).string() == b"jello"
+        assert guest.lib.get() == ord("j")
+        for refused in (lambda: len(guest.lib.text), lambda: guest.lib.text.bytes()):
+            with pytest.raises((TypeError, PointerError)):
+                refused()
+        with pytest.raises(DeclarationError, match=r"the size of char\[\] is not known"):
+            guest.lib.text = b"too long, perhaps"
+
+
+def test_enumerations_may_have_any_integer_type(project: Project) -> None:
+    kinds = ["_Bool", "char", "signed char", "unsigned char", "short", "unsigned int", "long", "unsigned long long"]
+    header = "".join(f"enum e{i} : {kind} {{ E{i} = 1 }};\n" for i, kind in enumerate(kinds))
+    functions = "".join(f"enum e{i} f{i}(enum e{i} e) {{ return e; }}\n" for i in range(len(kinds)))
+    prototypes = functions.replace(" { return e; }", ";")
+    project.write("e.h", header + prototypes).write("e.c", f'#include "e.h"\n{functions}')
+    outputs = project.configure('sources = ["e.c"]\nheaders = ["e.h"]').build()
+    enums = json.loads(outputs.types.read_bytes())["enums"]
+    assert [enums[f"enum e{i}"]["type"] for i in range(len(kinds))] == kinds
+    with Library.load(outputs.wasm).open() as guest:
+        assert [getattr(guest.lib, f"f{i}")(1) for i in range(len(kinds))] == [1] * len(kinds)
+
+
 def test_defines_decide_what_is_declared(lib: Project) -> None:
     lib.write("c/lib.h", HEADER.replace("#endif", "#ifdef EXTRA\nint lib_private(void);\n#endif\n#endif"))
     assert "lib_private" not in configured(lib).table()["functions"]
@@ -179,8 +208,37 @@ def test_defines_decide_what_is_declared(lib: Project) -> None:
 
 
 def test_parameters_may_be_called_what_they_like(project: Project) -> None:
-    declaration = "int sum(int len, int self, int lambda, int BaseException, const char *s)"
-    project.write("sum.c", f"{declaration} {{ return len + self + lambda + BaseException + s[0]; }}\n")
+    names = ["len", "self", "lambda", "BaseException", "_", "__", "__n", "_1", "a$b", "_self", "Pointer"]
+    declaration = f"int sum({', '.join(f'int {name}' for name in names)}, const char *s)"
+    project.write("sum.c", f"{declaration} {{ return {' + '.join(names)} + s[0]; }}\n")
     project.configure(f'sources = ["sum.c"]\ndeclarations = "{declaration};"')
-    with Library.load(project.build().wasm).open() as guest:
-        assert guest.lib.sum(1, 2, 3, 4, b"\n") == 20
+    outputs = project.build()
+    compile(outputs.stub.read_text(), "point.pyi", "exec")
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.sum(*range(len(names)), b"\n") == sum(range(len(names))) + 10
+
+
+def test_types_may_be_called_what_they_like(project: Project) -> None:
+    get = "int get(__point *p, struct _a *q, _ *s, Lib *t)"
+    text = "".join(f"typedef struct {{ int a; }} {name};\n" for name in ("__point", "_", "Lib"))
+    project.write("names.h", f"{text}struct _a {{ int a; }};\n{get};\n")
+    project.write("names.c", f'#include "names.h"\n{get} {{ return p->a + q->a + s->a + t->a; }}\n')
+    outputs = project.configure('sources = ["names.c"]\nheaders = ["names.h"]').build()
+    compile(outputs.stub.read_text(), "point.pyi", "exec")
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.get(*(guest.new(f"{name} *", {"a": 1}) for name in ("__point", "struct _a", "_", "Lib"))) == 4
+
+
+def test_functions_in_headers_may_be_as_deep_as_they_like(project: Project) -> None:
+    steps = "".join(f"else if (x == {i}) return {i * i};\n" for i in range(1, 700))
+    project.write("deep.h", f"static inline int square(int x) {{ if (x == 0) return 0;\n{steps} return -1; }}\n")
+    project.write("deep.c", '#include "deep.h"\nint call(int x) { return square(x); }\n')
+    project.configure(
+        'sources = ["deep.c"]\nheaders = ["deep.h"]\n'
+        'declarations = "struct s { int a; }; int call(int x);'
+        ' static inline int f(void) { struct s { long long b; } x = {1}; return x.b; }"'
+    )
+    outputs = project.build()
+    assert json.loads(outputs.types.read_bytes())["records"]["struct s"]["size"] == 4
+    with Library.load(outputs.wasm).open() as guest:
+        assert guest.lib.call(600) == 360_000

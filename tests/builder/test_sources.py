@@ -88,8 +88,9 @@ def test_files_choose_among_what_is_in_the_folder(project: Project, archives: Pa
     assert set(provenance["sources"]) == {"lib/add.c", "lib/add.h"}
 
 
-def test_zip_archives_are_read_too(project: Project, archives: Path) -> None:
-    path = archives / "lib.zip"
+@pytest.mark.parametrize("name", ["lib.zip", "whatever"])
+def test_zip_archives_are_read_too(project: Project, archives: Path, name: str) -> None:
+    path = archives / name
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in FILES.items():
             archive.writestr(name, data)
@@ -128,6 +129,14 @@ def test_a_folder_that_is_not_there_is_an_error_with_those_that_are(project: Pro
     project.write("pyproject.toml", text.replace('folder = "c"', 'folder = "src"'))
     with pytest.raises(BuildError, match=r"has no files below src that fit \*; its folders are: c, c/deep, other"):
         project.build()
+
+
+def test_a_folder_of_archives_that_is_not_there_is_named(
+    project: Project, archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WASQLITE_ARCHIVES", str(archives / "elsewhere"))
+    with pytest.raises(BuildError, match=r"WASQLITE_ARCHIVES=.*elsewhere cannot be read \(No such file"):
+        configure(project, "0" * 64).build()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,32 @@ def test_strict_tables(con: wasqlite.Connection) -> None:
     assert con.execute("select count(*), changes(), total_changes() from t").fetchone() == (400, 0, 400)
 
 
+TWICE = [
+    (5, "again", 1.25),
+    (1000, "name 7", None),
+    (8, "name 9", 2.5),
+    (8, "again", 2.5),
+    (9, "NAME 11", 9.75),
+    ROWS[3],
+]
+
+
+@pytest.mark.parametrize("last", [(2000, "last", 0.5), ROWS[399]])
+@pytest.mark.parametrize("bad", ["none", "null", "no integer"])
+@pytest.mark.parametrize("conflict", ["insert or ignore", "replace"])
+@pytest.mark.parametrize("table", [table for table in TABLES if table != "strict"])
+def test_conflicts(same: Same, table: str, conflict: str, bad: str, last: Any) -> None:
+    rows = [*ROWS, *TWICE, *((a + 3000, f"more {b}", c) for a, b, c in ROWS), *TWICE, last]
+    if BAD[bad] is not None:
+        rows.insert(450, BAD[bad])
+
+    def case(s: Subject) -> Any:
+        s.con.executescript(TABLES[table])
+        return outcome(s, f"{conflict} into t(a, b, c) values (?, ?, ?)", rows)
+
+    same(case)
+
+
 STATEMENTS = [
     "insert into t values (?, ?, ?)",
     "insert into main.t values(?,?,?);",
@@ -118,6 +144,8 @@ STATEMENTS = [
     'insert into "t" ("a", [b], `c`) values (?, ?, ?)',
     "insert into t values (?, ?, +?)",
     "insert into t values (?, ?, 1 + ?)",
+    "insert into t values (?3, ?1, ?2)",
+    "insert into t values (?2, ?, ?1)",
     "insert into t values (?, ?, ?), (1, 2, 3)",
     "insert or ignore into t values (?, ?, ?)",
     "insert or replace into t values (?, ?, ?)",
@@ -138,6 +166,45 @@ def test_statements(same: Same, sql: str) -> None:
     def case(s: Subject) -> Any:
         s.con.executescript("create table t(a, b unique, c); insert into t values (1, 'name 300', 2), (2, 'other', 9)")
         return outcome(s, sql, ROWS)
+
+    same(case)
+
+
+NAMED = [
+    "insert into t values (:a, :b, :c)",
+    "insert into t values (@c, $b, :a)",
+    "insert into t(a, c) values (:c, :b)",
+    "insert into t(c) values (:b)",
+    "insert into t values (:b, :a, :b)",
+    "insert into t values (:a, ?, :c)",
+    "insert into t values (?, :b, :c)",
+    "insert into t values (:a, :missing, :c)",
+    "update t set a = :a, c = :c where b = :b",
+]
+
+
+@pytest.mark.parametrize("sql", NAMED)
+@pytest.mark.parametrize("odd", [None, "missing", "more", "sequence", "subclass", "object", "default"])
+def test_names(same: Same, sql: str, odd: str | None) -> None:
+    class Defaults(dict[str, Any]):
+        def __missing__(self, key: str) -> str:
+            return f"no {key}"
+
+    odds: dict[str | None, Any] = {
+        "missing": {"a": 1, "b": "x"},
+        "more": {"a": 1000, "b": "x", "c": 1.5, "d": 2},
+        "sequence": (1000, "x", 1.5),
+        "subclass": Defaults(a=1000, b="x", c=1.5),
+        "object": {"a": 1000, "b": object(), "c": 1.5},
+        "default": Defaults(a=1000, b="x"),
+    }
+    rows: list[Any] = [{"a": a, "b": b, "c": c} for a, b, c in ROWS]
+    if odd:
+        rows.insert(250, odds[odd])
+
+    def case(s: Subject) -> Any:
+        s.con.executescript("create table t(a, b unique, c); insert into t values (1, 'name 300', 2), (2, 'other', 9)")
+        return outcome(s, sql, rows)
 
     same(case)
 

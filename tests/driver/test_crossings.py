@@ -45,10 +45,14 @@ def test_insert_in_a_transaction_is_one_call(crossings: Crossings, con: wasqlite
     assert crossings.of(lambda: con.execute("insert into t(v) values(?)", ("b",))) == 1
 
 
-def test_implicit_begin_and_commit_are_one_call_each(crossings: Crossings, con: wasqlite.Connection) -> None:
+def test_implicit_begin_comes_with_its_statement_and_commit_is_one_call(
+    crossings: Crossings, con: wasqlite.Connection
+) -> None:
+    con.execute("insert into t(v) values(?)", ("a",))
     con.execute("insert into t(v) values(?)", ("a",))
     con.commit()
-    assert crossings.of(lambda: con.execute("insert into t(v) values(?)", ("b",))) == 2
+    assert crossings.of(lambda: con.execute("insert into t(v) values(?)", ("b",))) == 1
+    assert con.in_transaction
     assert crossings.of(con.commit) == 1
     assert crossings.of(con.commit) == 0
 

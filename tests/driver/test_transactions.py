@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +151,33 @@ def test_exit_that_fails_to_commit_rolls_back(con: wasqlite.Connection) -> None:
     with pytest.raises(wasqlite.IntegrityError, match="FOREIGN KEY constraint failed"), con:
         con.execute("insert into c values(1)")
     assert not con.in_transaction
+
+
+@pytest.mark.parametrize("level", ["", "DEFERRED", "IMMEDIATE", None])
+@pytest.mark.parametrize(
+    "parameters",
+    [(1, "again"), (object(), "x"), (2**70, "x"), (5,), (5, "x", 7), (5, "\ud800"), {"a": 1}, [5, "a list"], (5, None)],
+    ids=["constraint", "type", "overflow", "too few", "too many", "surrogate", "names", "list", "fine"],
+)
+def test_a_statement_that_opens_its_transaction_fails_as_in_the_stdlib(level: str | None, parameters: Any) -> None:
+    """Often enough that BEGIN comes in the same guest call."""
+    seen = []
+    for module in (sqlite3, wasqlite):
+        lines: list[str] = []
+        with closing(module.connect(":memory:", isolation_level=level)) as con:
+            con.execute("create table t(a integer primary key, b)")
+            con.set_trace_callback(lines.append)
+            cursor = con.cursor()
+            for number in range(1, 5):
+                cursor.execute("insert into t values (?, ?)", (number, "x"))
+                con.commit()
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    outcome: Any = cursor.execute("insert into t values (?, ?)", parameters).rowcount
+            except Exception as error:
+                outcome = type(error).__name__, str(error)
+            state = con.in_transaction, cursor.rowcount, cursor.lastrowid, con.total_changes
+            con.rollback()
+            seen.append((outcome, state, lines, con.execute("select count(*) from t").fetchone()))
+    assert seen[1] == seen[0]

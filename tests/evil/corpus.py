@@ -10,6 +10,7 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,8 +36,10 @@ from wasqlite.bridge import (
     PointerError,
     Policy,
     ReentryError,
+    SteppingClock,
     Trap,
 )
+from wasqlite.bridge.wasi.errno import EFAULT
 
 
 class Case(NamedTuple):
@@ -113,15 +116,16 @@ code(
     OUT,
     '(data $d "abc")',
 )
-add("a data segment outside", lambda: wat('(data (i32.const 65535) "ab") (func (export "f"))'), (Trap, LinkError), "")
-add("a data segment at minus one", lambda: wat('(data (i32.const -1) "a") (func (export "f"))'), (Trap, LinkError), "")
+add("a data segment outside", lambda: wat('(data (i32.const 65535) "ab") (func (export "f"))'), Trap, OUT)
+add("a data segment at minus one", lambda: wat('(data (i32.const -1) "a") (func (export "f"))'), Trap, OUT)
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 TABLE = """(table $t (export "table") 4 funcref) (type $v (func)) (type $i (func (param i32) (result i32)))
   (type $many (func (param i64 i64 f64 f32 i32) (result f64)))
   (func $one) (func $two (param i32) (result i32) (local.get 0)) (elem $e (i32.const 0) func $one $two)"""
-OUT_TABLE = "table"
+OUT_TABLE = "out of bounds table access"
+UNDEFINED = "undefined element"
 for index in ("4", "-1", "0x7fffffff"):
     code(f"call entry {index}", f"(call_indirect (type $v) (i32.const {index}))", Trap, OUT_TABLE, TABLE)
     code(f"get entry {index}", f"(drop (table.get $t (i32.const {index})))", Trap, OUT_TABLE, TABLE)
@@ -215,10 +219,15 @@ code(
 )
 add("an endless start function", lambda: wat('(func $s (loop $l (br $l))) (start $s) (func (export "f"))'),
     DeadlineExceeded, LATE)  # fmt: skip
-add("a start function that traps", lambda: wat('(func $s unreachable) (start $s) (func (export "f"))'), Trap, "")
+add(
+    "a start function that traps",
+    lambda: wat('(func $s unreachable) (start $s) (func (export "f"))'),
+    Trap,
+    "unreachable",
+)
 add("an initializer that traps", lambda: wat('(func (export "_initialize") unreachable)'), Trap, "unreachable")
 add("an endless initializer", lambda: wat('(func (export "_initialize") (loop $l (br $l)))'), DeadlineExceeded, LATE)
-add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), TypeError, "")
+add("an initializer with parameters", lambda: wat('(func (export "_initialize") (param i32))'), LinkError, "without")
 
 # -- memory -----------------------------------------------------------------------------------------------------------
 
@@ -236,13 +245,21 @@ def all_memory_at_once() -> None:
     assert wat('(func (export "f") (result i32) (memory.grow (i32.const -1)))') == 0xFFFF_FFFF
 
 
-add("a memory larger than allowed", lambda: wat('(memory (export "memory") 60000) (func (export "f"))'), LinkError, "")
+add(
+    "a memory larger than allowed",
+    lambda: wat('(memory (export "memory") 60000) (func (export "f"))'),
+    LinkError,
+    "memory minimum size",
+)
 add("two memories", lambda: wat("(memory 1) (memory 1)"), LoadError, "memories")
 add("a shared memory", lambda: wat('(memory (export "memory") 1 2 shared)'), LinkError, "shared memory")
 code(
     "waiting for ever", "(drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))", Trap, "atomic wait"
 )
 add("a 64-bit memory", lambda: wat('(memory (export "memory") i64 1)'), LoadError, "memory64")
+add("stack switching", lambda: wat("(type $v (func)) (type (cont $v))"), LoadError, "stack switching")
+add("references with a type", lambda: wat("(type $v (func)) (func (param (ref null $v)))"), LoadError, "references")
+add("pages of another size", lambda: wat('(memory (export "memory") 1 (pagesize 1))'), LoadError, "page")
 add("objects of the engine's", lambda: wat('(type $s (struct (field i32))) (func (export "f"))'), LoadError, "gc")
 
 # -- modules that are none, and what they import and export -----------------------------------------------------------
@@ -262,8 +279,13 @@ for name, data in {
     "a wrong type": WASM + b"\x01\x05\x01\x60\x01\x00\x00",
 }.items():
     add(f"a module that is {name}", lambda data=data: Library(data), LoadError, "does not compile")
-add("a value of the wrong type", lambda: wat('(func (export "f") (result i32) (i64.const 1))'), LoadError, "")
-add("an empty stack", lambda: wat('(func (export "f") drop)'), LoadError, "")
+add(
+    "a value of the wrong type",
+    lambda: wat('(func (export "f") (result i32) (i64.const 1))'),
+    LoadError,
+    "type mismatch",
+)
+add("an empty stack", lambda: wat('(func (export "f") drop)'), LoadError, "nothing on stack")
 
 for name, imported in {
     "an unknown function": '(import "env" "system" (func (param i32) (result i32)))',
@@ -443,6 +465,113 @@ def calling_what_has_trapped() -> None:
             g()
 
 
+# -- WASI in unusual places ------------------------------------------------------------------------------------------
+
+
+def wasi(name: str, params: str, result: str = "(result i32)") -> str:
+    return f'(import "wasi_snapshot_preview1" "{name}" (func ${name} (param {params}) {result}))'
+
+
+EXIT = wasi("proc_exit", "i32", "")
+MOVE = "i32 i32 i32 i32"
+START = "(func $s (call $proc_exit (i32.const 3))) (start $s)"
+add("a start function that exits", lambda: wat(EXIT + IMPORTED + START), Exited, "code 3")
+
+
+@evil(None)
+def a_start_function_that_writes() -> None:
+    body = (
+        wasi("fd_write", MOVE)
+        + IMPORTED
+        + """(global $answer (mut i32) (i32.const -1))
+      (func $s (global.set $answer (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))) (start $s)
+      (func (export "f") (result i32) (global.get $answer))"""
+    )
+    assert wat(body, policy=Policy(stdout=io.BytesIO())) == EFAULT  # its memory is not there yet
+
+
+@evil(Exited, "code 5")
+def exiting_from_inside_a_callback() -> None:
+    library = Library.from_wat(f"""(module {CALL} {EXIT}
+      (func (export "f") (drop (call $call (i32.const 1) (i32.const 2))))
+      (func (export "g") (call $proc_exit (i32.const 5))))""")
+    with library.open(LIMITS, hosts=calling(lambda *_: instance.function("g")(), reentrant=True)) as instance:
+        instance.function("f")()
+
+
+@evil((Trap, RecursionError))
+def malloc_that_calls_who_called_it() -> None:
+    body = ALLOCATOR.format(malloc="(call $call (i32.const 1) (i32.const 2))", free="")
+    library = Library.from_wat(f'(module {CALL} (memory (export "memory") 1) {body})')
+
+    def allocate(*_: Any) -> int:
+        with instance.arena() as arena:
+            return arena.bytes(b"x")
+
+    with library.open(LIMITS, hosts=calling(allocate, reentrant=True)) as instance:
+        allocate()
+
+
+class Calling(io.RawIOBase):
+    """A stream that turns to the guest which writes to it."""
+
+    def __init__(self, act: Callable[[Any], Any]) -> None:
+        self.act = act
+
+    def write(self, data: Any) -> int:
+        self.act(self.instance)
+        return len(data)
+
+
+def writing(act: Callable[[Any], Any]) -> None:
+    stream = Calling(act)
+    library = Library.from_wat(f"""(module {wasi("fd_write", MOVE)} (memory (export "memory") 1)
+      (func (export "f") (result i32)
+        (i32.store (i32.const 4) (i32.const 1))
+        (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))""")
+    with library.open(Policy(stdout=stream)) as stream.instance:
+        stream.instance.function("f")()
+
+
+add(
+    "a stream that calls the guest", lambda: writing(lambda guest: guest.function("f")()), ReentryError, "in the middle"
+)
+add("a stream that closes the guest", lambda: writing(lambda guest: guest.close()), BridgeError, "own callbacks")
+add("a stream that takes a snapshot", lambda: writing(lambda guest: guest.snapshot()), ReentryError, "under way")
+
+
+@evil(None)
+def reading_over_the_vectors_themselves() -> None:
+    body = (
+        wasi("fd_read", MOVE)
+        + IMPORTED
+        + """(func (export "f") (result i32)
+      (i64.store (i32.const 0) (i64.const 0x4000000000)) (i64.store (i32.const 8) (i64.const 0x4000000008))
+      (i32.or (call $fd_read (i32.const 0) (i32.const 0) (i32.const 2) (i32.const 4)) (i32.load (i32.const 4))))"""
+    )
+    assert wat(body, policy=Policy(stdin=b"\xff" * 100)) == 100
+
+
+@evil(None)
+def polling_over_the_subscriptions_themselves() -> None:
+    body = (
+        wasi("poll_oneoff", MOVE)
+        + IMPORTED
+        + """(func (export "f") (result i32)
+      (i32.or (call $poll_oneoff (i32.const 0) (i32.const 0) (i32.const 3) (i32.const 0)) (i32.load (i32.const 0))))"""
+    )
+    assert wat(body, policy=Policy(clock=SteppingClock())) == 3
+
+
+@evil(None)
+def names_that_are_empty_or_have_a_nul() -> None:
+    names = ["", "\\00", "a\\00b", "\\u{1f4a3}"]
+    body = " ".join(f'(func (export "{name}") (result i32) (i32.const {n}))' for n, name in enumerate(names))
+    with Library.from_wat(f"(module {body})").open(LIMITS) as instance:
+        for n, name in enumerate(("", "\0", "a\0b", "\N{BOMB}")):
+            assert instance.function(name)() == n
+
+
 # -- C ----------------------------------------------------------------------------------------------------------------
 
 C = r"""
@@ -536,23 +665,23 @@ def c(function: str, *arguments: int, policy: Policy = LIMITS) -> Any:
 
 for function in ("scribble", "scribble_down", "read_on", "smash_stack", "jumps", "copies", "moves"):
     add(f"C: {function}", lambda function=function: c(function), Trap, OUT)
-add("C: deep recursion", lambda: c("deep", 1), Trap, "")
+add("C: deep recursion", lambda: c("deep", 1), Trap, OUT)
 add("C: a huge array on the stack", lambda: c("variable_array", 100_000_000), Trap, OUT)
 add("C: alloca in a loop", lambda: c("big_alloca"), Trap, OUT)
 add("C: wrong type", lambda: c("wrong_type"), Trap, MISMATCH)
 for index in (0, -1 & 0xFFFF_FFFF, 5000):
-    add(f"C: a wild call to {index}", lambda index=index: c("wild_call", index), Trap, "")
-add("C: a call to NULL", lambda: c("null_call"), Trap, "")
-add("C: a function pointer overwritten", lambda: c("overwritten"), Trap, "")
+    add(f"C: a wild call to {index}", lambda index=index: c("wild_call", index), Trap, "element")
+add("C: a call to NULL", lambda: c("null_call"), Trap, "uninitialized element")
+add("C: a function pointer overwritten", lambda: c("overwritten"), Trap, UNDEFINED)
 # What is done to the heap is the guest's own loss: it may trap, or go on with garbage, for as long as it is allowed to.
 for function in ("heap_smash", "free_twice", "free_wild", "use_after_free"):
     add(f"C: {function}", lambda function=function: c(function), (Trap, DeadlineExceeded, type(None)), "")
 add("C: all memory", lambda: c("no_memory"), None)
 add("C: impossible sizes", lambda: c("no_memory_at_all"), None)
-add("C: all memory in small pieces", lambda: c("fragments", policy=Policy(memory=4 << 20)), Trap, "")
+add("C: all memory in small pieces", lambda: c("fragments", policy=Policy(memory=4 << 20)), Trap, "unreachable")
 add("C: exit", lambda: c("exits", 7), Exited, "code 7")
-add("C: exit with a huge code", lambda: c("exits", 0xFFFF_FFFF), Exited, "code")
-add("C: exit with a wild handler", lambda: c("exits_twice"), Trap, "")
+add("C: exit with a huge code", lambda: c("exits", 0xFFFF_FFFF), Exited, "code 4294967295")
+add("C: exit with a wild handler", lambda: c("exits_twice"), Trap, UNDEFINED)
 add("C: abort", lambda: c("aborts"), Trap, "unreachable")
 add("C: an endless loop", lambda: c("spins"), DeadlineExceeded, LATE)
 REAL = Policy(clock="real", deadline=0.2)
@@ -581,7 +710,25 @@ def with_files(function: str, check: Callable[[int], bool], **more: Any) -> Call
     return run
 
 
-add("C: all descriptors", with_files("descriptors", lambda n: 500 < n < 1100), None)
+@evil(None)
+def all_descriptors_of_the_process() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "file").write_text("x")
+        library = Library.load(compiled(C))
+        instances = [library.open(Policy(files={"/data": folder})) for _ in range(3)]
+        taken = [instance.function("descriptors")() for instance in instances]
+        assert 50 < sum(taken) < 150, taken
+        with ExitStack() as ours:
+            for _ in range(40):
+                ours.enter_context(Path(folder, "file").open())
+        for instance in instances:
+            instance.close()
+
+
+add("C: all descriptors", with_files("descriptors", lambda n: 500 < n <= 1024), None)
 add("C: closing everything", with_files("closes_all", lambda n: n == 1), None)
 add("C: renumbering everything", with_files("renumbers", lambda n: 0 < n < 100), None)
 add("C: a path of 100,000 bytes", with_files("long_path", lambda n: n == 1), None)
@@ -661,13 +808,13 @@ def a_callback_called_as_another_type(guest: Any) -> None:
     guest.lib.call_with_less(guest.callback("binary", max))
 
 
-@typed(Trap)
+@typed(Trap, UNDEFINED)
 def a_callback_that_is_a_number(guest: Any) -> None:
     guest.lib.keep(guest.cast("binary", 54321))
     guest.lib.call_kept(1, 2)
 
 
-@typed(PointerError)
+@typed(PointerError, "was closed")
 def passing_a_closed_callback(guest: Any) -> None:
     callback = guest.callback("binary", max)
     callback.close()
@@ -691,37 +838,37 @@ def recursion_through_callbacks(guest: Any) -> None:
     guest.lib.call_kept(1, 2)
 
 
-@typed(PointerError)
+@typed(PointerError, "no NUL within")
 def a_result_without_an_end(guest: Any) -> None:
     guest.lib.endless().string()
 
 
-@typed(PointerError)
+@typed(PointerError, "outside")
 def a_result_that_points_outside(guest: Any) -> None:
     guest.lib.wild(0xFFFF_FF00).string()
 
 
-@typed(PointerError)
+@typed(PointerError, "outside")
 def reading_where_a_result_points_outside(guest: Any) -> None:
     guest.lib.wild(0xFFFF_FF00).bytes(100)
 
 
-@typed(PointerError)
+@typed(PointerError, "outside")
 def writing_where_a_result_points_outside(guest: Any) -> None:
     guest.lib.wild(0xFFFF_FFFF).write(b"xyz")
 
 
-@typed(PointerError)
+@typed(PointerError, "NULL")
 def what_null_points_at(guest: Any) -> None:
     guest.lib.wild(0)[0]
 
 
-@typed(PointerError)
+@typed(PointerError, "outside")
 def an_index_beyond_an_array(guest: Any) -> None:
     guest.new("int[10]")[10]
 
 
-@typed(PointerError)
+@typed(PointerError, "was freed")
 def reading_what_was_freed(guest: Any) -> None:
     pointer = guest.new("int *", 5)
     pointer.free()
@@ -746,12 +893,12 @@ def a_declaration_that_lies(guest: Any) -> None:
     guest.lib.free(5)
 
 
-@typed(ArgumentTypeError)
+@typed(ArgumentTypeError, "'n': int takes an int, not str")
 def text_as_a_number(guest: Any) -> None:
     guest.lib.spin("1")
 
 
-@typed(ArgumentRangeError)
+@typed(ArgumentRangeError, "outside the range of int")
 def a_number_that_is_too_large(guest: Any) -> None:
     guest.lib.spin(1 << 40)
 
@@ -771,7 +918,7 @@ def what_python_owns_freed_by_the_guest(guest: Any) -> None:
     pointer.free()
 
 
-@typed(MemoryError)
+@typed(MemoryError, "no 1073741824 bytes left")
 def more_than_the_policy_gives(guest: Any) -> None:
     guest.new(f"char[{1 << 30}]")
 
@@ -796,10 +943,11 @@ for at in (0, 0xFFFF_FFFF, 0xFFFF_FFF0, 0x8000_0000):
                 guest.lib.lie(guest.callback(declared, look), at)
 
             looking.__name__ = f"a callback's {what} at {at:#x}"
-            typed(MemoryAccessError if what == "struct" else PointerError)(looking)
+            error = MemoryAccessError if what == "struct" else PointerError
+            typed(error, "outside" if at else "a NULL pointer")(looking)
 
 
-@typed((MemoryAccessError, PointerError))
+@typed(MemoryAccessError, "outside")
 def a_callback_s_result_that_goes_nowhere(guest: Any) -> None:
     large = guest.new("struct large *")
     guest.lib.lie_about_a_result(guest.callback("struct large (void)", lambda: large[0]), 0xFFFF_FF00)
@@ -808,10 +956,13 @@ def a_callback_s_result_that_goes_nowhere(guest: Any) -> None:
 # -- lies to every function of WASI, and of the driver ----------------------------------------------------------------
 
 VALUES = {
-    "i": [0, 1, 3, 5, 4096, 65528, 65535, 65536, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFF8, 0xFFFF_FFFF],
+    "i": [0, 1, 2, 3, 4, 5, 4096, 65528, 65535, 65536, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFF8, 0xFFFF_FFFF],
     "I": [0, 1, 65535, 1 << 31, (1 << 63) - 1, -1, -(1 << 63)],
 }
 MOST_CALLS = 3000
+FILLINGS = b"\x00\x01\xffA."
+"""What memory is full of: nothing, ones, the largest numbers, a name of files, the way out of a directory."""
+LARGEST_FILE = 1 << 26
 
 
 def lies(params: str) -> list[tuple[int, ...]]:
@@ -840,26 +991,40 @@ def forwarding(module: str, name: str, params: str, result: str) -> str:
     )
     passed = " ".join(f"(local.get {n})" for n in range(len(params)))
     return (
-        f'(module (import "{module}" "{name}" (func $it {declared})) (memory (export "memory") 1)'
-        f' (func (export "f") {declared} (call $it {passed}))'
-        ' (func (export "fill") (param i32) (memory.fill (i32.const 0) (local.get 0) (i32.const 65536))))'
+        f'(module (import "{module}" "{name}" (func $it {declared}))'
+        ' (import "wasi_snapshot_preview1" "path_open"'
+        " (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))"
+        f' (memory (export "memory") 1) (func (export "f") {declared} (call $it {passed}))'
+        ' (func (export "fill") (param i32) (memory.fill (i32.const 0) (local.get 0) (i32.const 65536)))'
+        ' (func (export "open_file") (result i32) (i32.store (i32.const 0) (i32.const 0x41414141))'
+        " (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 1)"
+        " (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 8))))"
     )
 
 
 def lie(module: str, function: HostFunction, open_one: Callable[[Library], Any], check: Callable[[int], None]) -> None:
-    """Call one import with all lies, over memory full of nothing, of ones, of small numbers."""
+    """Call one import with all lies, over memory full of ``FILLINGS``, while a file is open, if one can be had."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     library = Library.from_wat(forwarding(module, function.name, function.params, function.result))
     calls = lies(function.params)
-    for byte in (0, 1, 0xFF, 0x41):
+
+    def begin(byte: int) -> Any:
         instance = open_one(library)
-        call = instance.function("f")
+        instance.function("open_file")()
         instance.function("fill")(byte)
-        for arguments in calls[byte % 4 :: 4] if len(calls) > 1000 else calls:
+        return instance
+
+    for number, byte in enumerate(FILLINGS):
+        instance = begin(byte)
+        call = instance.function("f")
+        for arguments in calls[number % 4 :: 4] if len(calls) > 1000 else calls:
             try:
                 answer = call(*arguments)
             except Exited:
                 instance.close()
-                instance = open_one(library)
+                instance = begin(byte)
                 call = instance.function("f")
             else:
                 check(answer)
@@ -886,8 +1051,10 @@ def lie_to_wasi(function: HostFunction, policy: Policy) -> None:
 
 def denied_and_granted(function: HostFunction) -> None:
     lie_to_wasi(function, Policy(deadline=60))
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "AAAA").write_text("x")
+    with tempfile.TemporaryDirectory() as outside:
+        Path(outside, "AAAA").write_text("secret")
+        folder = Path(outside, "granted")
+        folder.mkdir()
         granted = Policy(
             files={"/data": Directory(folder, writable=True, links=True), "/more": folder},
             arguments=["a", "b"],
@@ -895,12 +1062,13 @@ def denied_and_granted(function: HostFunction) -> None:
             stdin=b"input" * 100,
             stdout=io.BytesIO(),
             stderr="discard",
-            clock="real" if function.name != "poll_oneoff" else None,
+            clock="real" if function.name != "poll_oneoff" else SteppingClock(),  # which sleeps in no time
             random="real",
             deadline=60,
         )
         lie_to_wasi(function, granted)
-        assert sorted(Path(folder).parent.glob("evil*")) == []
+        assert sorted(path.name for path in Path(outside).iterdir()) == ["AAAA", "granted"]
+        assert Path(outside, "AAAA").read_text() == "secret"
 
 
 for wasi_function in wasi_functions():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 import os
 import pyexpat
 import signal
@@ -253,6 +254,45 @@ def test_a_parser_begins_with_a_sandbox_that_is_as_new(wasexpat: ModuleType) -> 
     assert parser._guest is guest
     assert bytes(guest.memory.view).count(b"from the document before") == 0
     assert parser.Parse(b"<b/>", True) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # those that strike in a finaliser
+@pytest.mark.parametrize("external", [False, True])
+def test_a_signal_while_a_parser_is_made_costs_no_other_its_sandbox(wasexpat: ModuleType, external: bool) -> None:
+    # A profiler's function stands for the signal: it strikes at each place in turn where one could, where
+    # functions begin and when those in C have returned.
+    def strike(frame: Any, event: str, argument: Any) -> None:
+        nonlocal left
+        left -= event in ("call", "c_return") and Path(frame.f_code.co_filename).parent.name == "wasexpat"
+        if left == 0:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    def make() -> Any:
+        parser = wasexpat.ParserCreate()
+        parser.StartElementHandler = lambda *event: names.append(event[0])
+        return parser
+
+    wasexpat._guest._idle.clear()
+    names: list[str] = []
+    kept = [make() for _ in range(2)]
+    for place in itertools.count(1):
+        left = place
+        sys.setprofile(strike)
+        try:
+            kept[0].ExternalEntityParserCreate("context") if external else make()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        there = [*wasexpat._guest._idle, *(parser._guest for parser in kept)]
+        assert len(set(map(id, there))) == len(there)
+        if left > 0:
+            break
+    assert place > 20
+    for parser in kept:
+        parser.Parse(b"<a><b/></a>", True)
+    assert names == ["a", "b"] * 2
 
 
 def test_parsers_of_many_sandboxes_take_turns(wasexpat: ModuleType) -> None:

@@ -133,11 +133,10 @@ class xmlparser:
         guest = self._guest
         guest.settle()
         made = guest.lib.wx_create_external(self._c, context, encoding, len(self._served) // KINDS)
-        parser = _wrap(guest, made, self._served, self.intern)
+        parser = _wrap(guest, made, self._served, self.intern, self)
         for name in ("_buffer_size", "_buffered", "_specified", "_prefixes"):
             setattr(parser, name, getattr(self, name))
         parser._style.ordered = self._style.ordered
-        parser._parent = self
         for kind, (handler, make) in enumerate(zip(self._handlers, HANDLERS.values(), strict=True)):
             if handler is not None:
                 parser._handlers[kind] = handler
@@ -320,11 +319,13 @@ def _check_text(function: str, which: str, value: object) -> None:
         raise ValueError("embedded null character")
 
 
-def _wrap(guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[Any, Any] | None) -> xmlparser:
+def _wrap(
+    guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[Any, Any] | None, parent: xmlparser | None
+) -> xmlparser:
     if not made:
         raise MemoryError
     parser: xmlparser = object.__new__(xmlparser)
-    parser._guest, parser._c, parser._parent = guest, made, None
+    parser._guest, parser._c = guest, made
     parser._number, parser._served = len(served) // KINDS, served
     served += [None] * KINDS
     parser._style = Style(guest, intern)
@@ -334,6 +335,7 @@ def _wrap(guest: Guest, made: Pointer, served: list[Serve | None], intern: dict[
     parser._inside = 0
     parser._buffered = parser._specified = parser._prefixes = False
     parser._buffer_size = 8192
+    parser._parent = parent  # the last: from here on its end is that of the sandbox, or of a part of it
     return parser
 
 
@@ -355,7 +357,7 @@ def ParserCreate(
     guest = take()
     salt = int.from_bytes(os.urandom(4))
     try:
-        return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), [], intern)
+        return _wrap(guest, guest.lib.wx_create(encoding, namespace_separator, 0, salt), [], intern, None)
     except BaseException:
         guest.give_back()
         raise

@@ -226,13 +226,12 @@ class Api:
         self.error_delete(error)
         return text
 
-    def take_trap(self, trap: int) -> str:
-        """The message of a ``wasm_trap_t``, which is deleted."""
+    def trap_text(self, trap: int) -> str:
+        """The message of a ``wasm_trap_t``."""
         message = Vec()
         self.trap_message(trap, byref(message))
         text = message.text().rstrip("\0")
         self.byte_vec_delete(byref(message))
-        self.trap_delete(trap)
         return text
 
     def signature(self, functype: int, plain: bool = False) -> tuple[str, str]:
@@ -318,7 +317,9 @@ class Api:
         if error:
             raise LinkError(f"cannot instantiate the module: {self.take_error(error)}")
         if trap.value:
-            raise Trap(f"the module's start function trapped: {self.take_trap(trap.value)}")
+            text = self.trap_text(trap.value)
+            self.trap_delete(trap.value)
+            raise Trap(f"the module's start function trapped: {text}")
         return instance
 
     def export(self, context: int, instance: ctypes.Array[c_uint64], name: str, kind: int) -> Extern | None:

@@ -15,11 +15,13 @@ import hashlib
 import os
 import stat
 import sys
+from collections.abc import Iterator
 
 SUFFIX = ".cwasm"
 MOST_FILES, MOST_BYTES = 500, 1 << 28
 """What the cache keeps at most; a SQLite is 4.6 MB, and each version of SQLite, wasmtime or Python's folder has one."""
 
+_NEW = ".new-"
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -62,21 +64,21 @@ def _remove(path: str) -> None:
         pass
 
 
-def find(folder: str, key: str) -> str | None:
-    """The verified artifact for ``key``, or None."""
+def find(folder: str, key: str) -> Iterator[str]:
+    """The verified artifacts for ``key``. There are several where machines with other processors share the folder."""
     try:
         status = os.lstat(folder)
         if not _only_ours(status) or not stat.S_ISDIR(status.st_mode):
-            return None
+            return
         names = [name for name in os.listdir(folder) if name.startswith(key) and name.endswith(SUFFIX)]
     except OSError:
-        return None
+        return
     for name in names:
         path = os.path.join(folder, name)
         if _verified(path, name[len(key) + 1 : -len(SUFFIX)]):
-            return path
-        _remove(path)  # damaged or foreign: the next store() puts a good one in its place
-    return None
+            yield path
+        else:
+            _remove(path)  # damaged or foreign: the next store() puts a good one in its place
 
 
 def _verified(path: str, digest: str) -> bool:
@@ -99,7 +101,7 @@ def store(folder: str, key: str, artifact: bytes) -> str | None:
         if not _only_ours(os.lstat(folder)):
             return None
         path = os.path.join(folder, f"{key}-{hashlib.sha256(artifact).hexdigest()}{SUFFIX}")
-        temporary = os.path.join(folder, f".new-{os.getpid()}-{os.urandom(8).hex()}")
+        temporary = os.path.join(folder, f"{_NEW}{os.getpid()}-{os.urandom(8).hex()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(artifact)
@@ -116,7 +118,9 @@ def _prune(folder: str, stored: str) -> None:
     """Remove what was not used for longest, as far as the file system tells, until all is within bounds."""
     try:
         with os.scandir(folder) as entries:
-            found = {entry.path: entry.stat(follow_symlinks=False) for entry in entries if entry.name.endswith(SUFFIX)}
+            # Also what somebody began to write, and was killed.
+            ours = [entry for entry in entries if entry.name.endswith(SUFFIX) or entry.name.startswith(_NEW)]
+            found = {entry.path: entry.stat(follow_symlinks=False) for entry in ours}
     except OSError:
         return
     used = {path: max(status.st_atime, status.st_mtime) for path, status in found.items()}

@@ -30,7 +30,9 @@ _RESULTS = {
     "f": "floats[0]",
 }
 
-# `with lock` and not acquire(): no signal handler can run between taking it and entering the block.
+# `with lock` and not acquire(): no signal handler can run between taking it and entering the block. Nor can one make a
+# call between the stores and what they are for: the depth is counted up before, and down after failures are settled.
+# What callbacks raised before a nested call, further out, is set aside: it is raised by the call that led to it.
 _TEMPLATE = """
 def make({names}):
     def call({arguments}):
@@ -39,26 +41,36 @@ def make({names}):
         with lock:
             if state.dead is not None:
                 refuse()
-            {stores}
             depth = state.depth
             reentrant = state.reentrant
-            pointer = None
+            pointer = aside = None
             try:
                 if depth:
                     pointer = nest()
+                    if parked:
+                        aside = parked[:]
+                        del parked[:]
                 else:
                     {begin}
                 state.depth = depth + 1
                 {started}
-                error = invoke()
-            except BaseException as exception:
-                interrupted(exception, traps, pointer)
-                raise
+                try:
+                    {stores}
+                    error = invoke()
+                    if error is not None or traps[0] or parked:
+                        failed(error, traps, pointer)
+                except BaseException as exception:
+                    try:
+                        interrupted(exception, traps, pointer)
+                    except BaseException as another:
+                        interrupted(another, traps, pointer)
+                        raise
+                    raise
             finally:
                 {ended}state.depth = depth
                 state.reentrant = reentrant
-            if error is not None or traps[0] or parked:
-                failed(error, traps, pointer)
+                if aside:
+                    parked[:0] = aside
             return {result}
     return call
 """
@@ -103,14 +115,18 @@ def call():
     try:
         {started}
         error = invoke()
+        if error is not None or traps[0] or parked:
+            failed(error, traps, None)
     except BaseException as exception:
-        interrupted(exception, traps, None)
+        try:
+            interrupted(exception, traps, None)
+        except BaseException as another:
+            interrupted(another, traps, None)
+            raise
         raise
     finally:
         state.depth = 0
         state.reentrant = False
-    if error is not None or traps[0] or parked:
-        failed(error, traps, None)
 """
 
 
@@ -158,7 +174,7 @@ def _find(instance: Instance, name: str) -> tuple[Extern, tuple[str, str]]:
     """An exported function that can be called, and its signature."""
     if instance.state.dead is not None:
         instance.refuse()
-    extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+    extern = instance.find(name, FUNC)
     signature = instance.exports.get(name)
     if extern is None or signature is None:
         raise BridgeError(f"{instance.name} exports no function {name}")

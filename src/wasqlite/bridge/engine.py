@@ -52,9 +52,8 @@ class Engine:
         """A compiled module: from the cache, else compiled now and kept for the next process."""
         folder = disk.directory()
         key = self._key(wasm)
-        if folder is not None:
-            path = disk.find(folder, key)
-            module = self.api.deserialize_file(self.pointer, os.fsencode(path)) if path else 0
+        for path in disk.find(folder, key) if folder is not None else ():
+            module = self.api.deserialize_file(self.pointer, os.fsencode(path))
             if module:
                 return module
         module = self.api.compile(self.pointer, wasm)

@@ -34,6 +34,9 @@ class Exited(BridgeError):
         super().__init__(f"the guest exited with code {code}")
         self.code = code
 
+    def __reduce__(self) -> tuple[type[Exited], tuple[int]]:
+        return type(self), (self.code,)
+
 
 class MemoryAccessError(BridgeError):
     """An address and length that do not lie inside the guest's linear memory."""

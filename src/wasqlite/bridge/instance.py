@@ -7,7 +7,6 @@ import os
 import weakref
 from collections.abc import Callable
 from functools import partial
-from threading import RLock
 
 from wasqlite.bridge import calls
 from wasqlite.bridge._wasmtime import GLOBAL, MEMORY, Extern, Value
@@ -48,6 +47,8 @@ if TYPE_CHECKING:
 
 _NEVER = 1 << 62
 _MOST_TABLES = 8
+_OF_THE_STORE = ("_context", "_read_stack_pointer")
+"""Attributes that lead into the store, which a closed instance has no more."""
 
 
 class Instance:
@@ -89,7 +90,7 @@ class Instance:
         self.opened: tuple[Policy | None, tuple[Host, ...], int | None]
         self.exports = exports
         self.memory = memory
-        self.lock = RLock()
+        self.lock = state.lock
         self.parked: list[BaseException] = []
         self.state = state
         self.held: list[Held] = []
@@ -152,20 +153,24 @@ class Instance:
 
     def _instantiate(self, module: int, externs: list[Extern]) -> ctypes.Array[ctypes.c_uint64]:
         """The guest's instance. A start function is a call like any other, except that it has no memory yet."""
-        api, state = self._api, self.state
-        if self.interruption is None:
-            return api.instantiate(self._context, module, externs)
-        state.depth = 1
+        interruption = self.interruption
+        trap: BridgeError | None = None
+        self.state.depth = 1
         try:
-            self.interruption.begin()
-            return api.instantiate(self._context, module, externs, release_gil=True)
+            if interruption is not None:
+                interruption.begin()
+            made = self._api.instantiate(self._context, module, externs, release_gil=interruption is not None)
         except BridgeError as error:
-            self.interruption.settle(self.parked)
-            if self.parked:
-                raise self.parked[0] from error
-            raise
+            trap = error
+            if interruption is not None:
+                interruption.stopped(self.parked)
         finally:
-            state.depth = 0
+            self.state.depth = 0
+        if self.parked:
+            raise _first(self.parked) from trap
+        if trap is not None:
+            raise trap
+        return made
 
     # -- linking -----------------------------------------------------------------------------------------------
 
@@ -238,7 +243,13 @@ class Instance:
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
         """Functions of the host, made for this instance after it was linked, such as those of callbacks."""
         signatures = tuple(function.signature for function in functions)
-        return self._adapted(self.adapter(signatures, further=self._frame is not None), functions)
+        with self.lock:
+            return self._adapted(self.adapter(signatures, further=self._frame is not None), functions)
+
+    def find(self, name: str, kind: int) -> Extern | None:
+        """The guest's export of this name and kind, if there is one."""
+        with self.lock:  # the runtime's tables are not for two threads at once
+            return self._api.export(self._context, self._instance, name, kind)
 
     def _export(self, instance: ctypes.Array[ctypes.c_uint64], name: str, kind: int) -> Extern:
         extern = self._api.export(self._context, instance, name, kind)
@@ -251,12 +262,9 @@ class Instance:
         memory = api.export(context, self._instance, "memory", MEMORY)
         if memory is None:
             return
-
-        def locate() -> tuple[int, int]:
-            at = memory.address
-            return api.memory_data(context, at), api.memory_data_size(context, at)
-
-        self.memory.attach(locate)
+        self._memory = memory  # owns what its address points at
+        measure = partial(api.memory_data_size, ctypes.c_void_p(context), ctypes.c_void_p(memory.address))
+        self.memory.attach(api.memory_data(context, memory.address), measure, self.lock)
 
     # -- calls -------------------------------------------------------------------------------------------------
 
@@ -301,12 +309,13 @@ class Instance:
 
     def global_value(self, name: str) -> int | None:
         """The value of an exported i32 global, such as a C variable's address; None if there is none."""
-        extern = self._api.export(self._context, self._instance, name, GLOBAL)
-        if extern is None:
-            return None
-        value = Value()
-        self._api.global_get(self._context, extern.address, ctypes.byref(value))
-        return value.bits & 0xFFFF_FFFF
+        with self.lock:
+            extern = self.find(name, GLOBAL)
+            if extern is None:
+                return None
+            value = Value()
+            self._api.global_get(self._context, extern.address, ctypes.byref(value))
+            return value.bits & 0xFFFF_FFFF
 
     def nest(self) -> int | None:
         """Allow a call from inside a callback, or refuse it: the shadow stack's present position."""
@@ -329,52 +338,58 @@ class Instance:
 
     def refuse(self) -> None:
         """Raise the reason why there can be no more calls; unless the policy is to roll back, and it can be done."""
-        self._roll_back()
+        self._roll_back(0)
         dead = self.state.dead
         if dead is not None:
             raise type(dead)(*dead.args) from dead.__cause__
 
     def failed(self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None) -> None:
-        """Settle a call that did not simply return: raise what callbacks raised, or the trap."""
-        if self.interruption is not None:
-            self.interruption.settle(self.parked)
+        """Settle a call that did not simply return: raise what callbacks raised, or the trap.
+
+        Whatever strikes in here, ``interrupted`` does the rest.
+        """
+        stopped = self.interruption is not None and self.interruption.stopped(self.parked)
         trap = self._take_trap(error, traps, stack_pointer)
-        raised: BaseException | None = trap
-        if self.parked:
-            raised, *others = self.parked
-            self.parked.clear()
-            for other in others:
-                raised.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
+        if stopped and self.interruption is not None:
+            self.interruption.arm()  # an outer call may be under way
+        raised = _first(self.parked) if self.parked else trap
         if trap is not None:
-            self._roll_back()
+            self._roll_back(1)
+        del self.parked[:]
         if raised is not None:
             raise raised
 
     def interrupted(
         self, exception: BaseException, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
     ) -> None:
-        """Settle a call whose return coincided with a signal handler's exception, which goes on to the caller."""
+        """Settle what is left of a call when an exception goes on to the caller: that of ``failed``, which leaves
+        nothing, or a signal handler's, which coincided with the call's return or with ``failed``."""
+        stopped = self.interruption is not None and self.interruption.stopped(self.parked)
         self._take_trap(None, traps, stack_pointer)
-        if self.interruption is not None and self.interruption.settle(self.parked):
-            # It was stopped as well, but that is all that is left of it.
+        if stopped and self.interruption is not None:
+            # The error that it was stopped with may be lost.
             self._poison(exception)
             self._reset_stack(stack_pointer)
+            self.interruption.arm()
         for other in self.parked:
             if other is not exception:
                 exception.add_note(f"before that, in a callback: {type(other).__name__}: {other}")
-        self.parked.clear()
+        del self.parked[:]
 
     def _take_trap(
         self, error: int | None, traps: ctypes.Array[ctypes.c_void_p], stack_pointer: int | None
     ) -> Trap | None:
-        pointer, traps[0] = traps[0], None
+        pointer = traps[0]
         if not pointer and not error:
             return None
-        message = self._api.take_trap(pointer) if pointer else self._api.take_error(error or 0)
+        message = self._api.trap_text(pointer) if pointer else self._api.take_error(error or 0)
         trap = Trap(f"{self.name}: {_reason(message)}")
         trap.add_note(message)
         self._poison(self.parked[0] if self.parked else trap)
         self._reset_stack(stack_pointer)
+        if pointer:
+            traps[0] = None  # not before: what strikes until here must find it once more
+            self._api.trap_delete(pointer)
         return trap
 
     def _reset_stack(self, stack_pointer: int | None) -> None:
@@ -423,12 +438,12 @@ class Instance:
 
         put_back(self, snapshot)
 
-    def _roll_back(self) -> None:
-        """After a trap: back to the last snapshot, if that is the policy."""
+    def _roll_back(self, ending: int) -> None:
+        """After a trap: back to the last snapshot, if that is the policy. ``ending``: how many calls are, just now."""
         if self.rolls_back and self.last_snapshot is not None and isinstance(self.state.dead, InstancePoisoned):
             from wasqlite.bridge.snapshot import roll_back
 
-            roll_back(self, self.last_snapshot)
+            roll_back(self, self.last_snapshot, ending)
 
     def clone(self) -> Instance:
         """Another instance in the same state, opened as this one was."""
@@ -440,15 +455,19 @@ class Instance:
     @property
     def typed(self) -> Typed:
         """What knows the library's C types."""
-        if self._typed is None:
+        found = self._typed
+        if found is None:
             from wasqlite.bridge.cdef.typed import Typed
 
-            self._typed = Typed(self, self.library.layout)
-        return self._typed
+            # Of several threads' ones, one is everybody's.
+            found = self.__dict__.setdefault("_typed", Typed(self, self.library.layout))
+        return found
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            if name in _OF_THE_STORE and self.closed:
+                self.refuse()
             if name != "lib":
                 raise AttributeError(f"an Instance has no attribute {name!r}")
             self.lib = self.typed.lib
@@ -499,7 +518,7 @@ class Instance:
 
     def from_handle(self, pointer: Pointer) -> Any:
         """The object of a handle."""
-        return self.typed.handles.find(pointer)
+        return self.typed.handles.find(self.typed.pointer(pointer, "from_handle()"))
 
     def stats(self) -> Stats:
         """What is alive in the guest: allocations of ``new``, callbacks, handles; and the size of its memory."""
@@ -525,6 +544,8 @@ class Instance:
             if self.state.depth:
                 raise BridgeError("an instance cannot be closed from inside one of its own callbacks")
             self.state.dead = InstanceClosed(f"this instance of {self.name} was closed")
+            for name in _OF_THE_STORE:
+                self.__dict__.pop(name, None)  # whoever asks for it is told by __getattr__
             self._finalizer()
             for trampoline in self._trampolines:
                 trampoline.close()
@@ -542,6 +563,14 @@ class Instance:
 
 def _nothing() -> None:
     return None
+
+
+def _first(parked: list[BaseException]) -> BaseException:
+    """The first of what was raised in callbacks, with a note on each other."""
+    first, *others = parked
+    for other in others:
+        first.add_note(f"then, before the guest returned: {type(other).__name__}: {other}")
+    return first
 
 
 def _reason(message: str) -> str:

@@ -69,7 +69,7 @@ class Ticker:
 
     def wake(self) -> None:
         """Begin to tick. A signal handler may raise anywhere in here, or call again: then the next call wakes."""
-        if not self._started.locked():
+        if not self._started.locked() and not self._finished:
             _thread.start_new_thread(self._run, ())
         try:  # noqa: SIM105 - a context manager's code would be one more place for a signal to strike
             self._gate.release()
@@ -77,21 +77,27 @@ class Ticker:
             pass  # somebody else did it
 
     def _under_way(self) -> list[State]:
-        states = [ref() for ref in tuple(self._states)]
+        # copy(): while a list or tuple is made of a set, the collector may run, and have `discard` called.
+        states = [ref() for ref in self._states.copy()]
         return [state for state in states if state is not None and state.depth]
 
     def _run(self) -> None:
         if not self._started.acquire(False):
             return  # two were started at once
-        while not self._finished:
-            self.resting.clear()
-            time.sleep(PERIOD)
-            if self._under_way():
-                self.advance()
-            else:
-                self.resting[:] = [None]
-                if not self._under_way():
-                    self._gate.acquire()
+        try:
+            while not self._finished:
+                self.resting.clear()
+                time.sleep(PERIOD)
+                if self._under_way():
+                    self.advance()
+                else:
+                    self.resting[:] = [None]
+                    if not self._under_way():
+                        self._gate.acquire()
+        finally:
+            # Also if there was no memory left: whoever makes the next call starts another thread.
+            self.resting[:] = [None]
+            self._started.release()
 
     def finish(self) -> None:
         """Stop what daemon threads still run: no guest may ask an interpreter that is going down."""
@@ -165,12 +171,12 @@ class Interruption:
             self._errors.append(error)
             self._api.store_epoch_callback(self._store, self._callback, error, None)
             self.unused.append(error)
+            del self._errors[:-1]
 
-    def settle(self, parked: list[BaseException]) -> bool:
-        """After a call: whether it was stopped. Then the reasons come before all else that was kept."""
+    def stopped(self, parked: list[BaseException]) -> bool:
+        """Whether a call was stopped, until ``arm`` is called. Then the reasons come before all else that was kept."""
         if self.unused:
             return False
-        self.arm()  # an outer call may be under way
         known = set(map(id, parked))
         parked[:0] = [reason for reason in self.state.stop if id(reason) not in known]
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from _thread import stack_size
 from collections.abc import Callable, Iterable, Mapping
 from threading import RLock
@@ -19,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wasqlite.bridge._wasmtime import Api
     from wasqlite.bridge.cdef.layout import Constants, Enums, Layout
     from wasqlite.bridge.policy import Policy
     from wasqlite.bridge.snapshot import Held, Snapshot
@@ -40,12 +42,19 @@ Host = Callable[[Memory], Iterable[HostFunction]]
 class _Compiled:
     """The code for one engine: the module, and adapters for its imports."""
 
-    __slots__ = ("adapters", "engine", "module")
+    __slots__ = ("__weakref__", "_modules", "adapters", "engine", "module")
 
     def __init__(self, engine: Engine, wasm: bytes) -> None:
         self.engine = engine
-        self.module = engine.load(wasm)
+        self._modules: list[int] = []
+        self.module = self._load(wasm)
         self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool, bool], int] = {}
+        weakref.finalize(self, _delete, engine.api, self._modules, os.getpid()).atexit = False
+
+    def _load(self, wasm: bytes) -> int:
+        module = self.engine.load(wasm)
+        self._modules.append(module)
+        return module
 
     def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False, late: bool = False) -> int:
         if not signatures:
@@ -53,7 +62,7 @@ class _Compiled:
         found = self.adapters.get((signatures, further, late))
         if found is None:
             built = adapter.build(list(signatures), further=further, late=late)
-            found = self.adapters[signatures, further, late] = self.engine.load(built)
+            found = self.adapters[signatures, further, late] = self._load(built)
         return found
 
 
@@ -180,6 +189,9 @@ class Library:
             from wasqlite.bridge.policy import Policy
 
             policy = Policy() if memory_limit is None else Policy(memory=memory_limit)
+            memory_limit = None
+        if policy is not None and memory_limit is not None:
+            raise ValueError("memory_limit is for instances without a policy; say Policy(memory=...)")
         state = State()
         close: Callable[[], None] | None = None
         held: list[Held] = []
@@ -231,6 +243,8 @@ class Library:
                 fill(instance, snapshot)
                 return instance
             if "_initialize" in self.exports:
+                if (self.exports["_initialize"] or "?")[0]:
+                    raise LinkError(f"{self._name} exports an _initialize that is no function without parameters")
                 instance.function("_initialize")()
             if self._abi is not None and not self._abi_checked:
                 export, wanted = self._abi
@@ -272,6 +286,13 @@ class Library:
                 f"{(function.params, function.result)}"
             )
         return function
+
+
+def _delete(api: Api, modules: list[int], process: int) -> None:
+    # Instances have what they need of them. In a fork's child some other thread may hold the runtime's locks for ever.
+    if os.getpid() == process:
+        for module in modules:
+            api.module_delete(module)
 
 
 def _sections(wasm: bytes) -> dict[int, bytes]:

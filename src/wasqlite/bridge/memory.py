@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from struct import Struct
+from threading import RLock
 
 from wasqlite.bridge.errors import MemoryAccessError
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 _U32 = Struct("<I")
 _U64 = Struct("<Q")
 
-Locate = Callable[[], tuple[int, int]]
-
 
 class Memory:
     """Bounds-checked access to linear memory.
@@ -31,10 +30,12 @@ class Memory:
     those from ``pin``.
     """
 
-    __slots__ = ("_blocks", "_locate", "_mappings", "_pinned", "attaching", "size", "view")
+    __slots__ = ("_base", "_blocks", "_lock", "_mappings", "_measure", "_pinned", "attaching", "size", "view")
 
     def __init__(self) -> None:
-        self._locate: Locate | None = None
+        self._base = 0
+        self._measure: Callable[[], int] | None = None
+        self._lock: RLock
         self._blocks: list[object] = []
         self._mappings: Mappings | None = None
         self._pinned: list[memoryview] = []
@@ -51,36 +52,42 @@ class Memory:
         memory.size = len(buffer)
         return memory
 
-    def attach(self, locate: Locate) -> None:
-        """Begin to serve the memory that ``locate()`` describes as (host address, size in bytes)."""
-        self._locate = locate
+    def attach(self, base: int, measure: Callable[[], int], lock: RLock) -> None:
+        """Begin to serve the memory at a host address. ``measure`` tells its size, and is nothing but a C function: so
+        no other thread can ``detach`` between the look whether it is there and its call. ``lock`` is held for that."""
+        self._base = base
+        self._measure = measure
+        self._lock = lock
         self.refresh()
 
     def refresh(self) -> None:
         """Look the memory's size up again."""
-        if self._locate is None:
+        if self._measure is None or self._measure() == self.size:
             return
-        base, size = self._locate()
-        if size != self.size:
-            block = (ctypes.c_ubyte * size).from_address(base)
-            self._blocks.append(block)
-            self.view = memoryview(block).cast("B")
-            self.size = size
+        with self._lock:
+            size = self._measure() if self._measure is not None else 0
+            if size != self.size:
+                block = (ctypes.c_ubyte * size).from_address(self._base)
+                self._blocks.append(block)
+                self.view = memoryview(block).cast("B")
+                self.size = size
 
     def address(self) -> int:
         """Where it begins in this process; 0 for a memory without a guest."""
-        return self._locate()[0] if self._locate is not None else 0
+        return self._base
 
     def detach(self) -> bool:
         """Give the memory up. True if nobody holds a view any more, so that it may be unmapped."""
         # Also for views that keep the memory alive: they must not lead to a file that others may truncate.
         self.unmap_all()
-        self._locate = None
-        self.size = 0
-        while self._pinned:
-            self._pinned.pop().release()
-        self.view.release()
-        self.view = memoryview(b"")
+        self._measure = None
+        self._base = self.size = 0
+        views, self._pinned, self.view = [*self._pinned, self.view], [], memoryview(b"")
+        for view in views:
+            try:  # noqa: SIM105 - contextlib would be a tenth of a warm start
+                view.release()
+            except BufferError:  # somebody made a buffer of it, such as an array, and has that still
+                pass
         blocks = self._blocks
         self._blocks = []
         # Each block is referenced by the list, by getrefcount's argument, and by whatever views are still alive.
@@ -126,10 +133,10 @@ class Memory:
         from wasqlite.bridge.mapping import Mappings, page_size
 
         page = page_size()
-        if self._locate is None or not page:
+        if not self._base or not page:
             raise OSError(errno.ENOTSUP, "files cannot be mapped over this memory")
         self._beyond(address, size)
-        base = self._locate()[0]
+        base = self._base
         if size == 0 or (base + address) % page or size % page or offset % page or offset < 0:
             raise MemoryAccessError(
                 f"only whole pages of {page} bytes can be mapped: {size} at {address:#x} from {offset}"
@@ -142,8 +149,8 @@ class Memory:
 
     def unmap(self, address: int) -> None:
         """Replace the file that is mapped at ``address``, if one is, by zeroed memory."""
-        if self._mappings is not None and self._locate is not None:
-            self._mappings.remove(self._locate()[0] + address)
+        if self._mappings is not None and self._base:
+            self._mappings.remove(self._base + address)
 
     def unmap_all(self) -> None:
         """``unmap`` all files."""

@@ -17,6 +17,10 @@ MOST_STACK = 4 << 20
 Path = str | os.PathLike[str]
 
 
+def _within(number: object, low: int, high: int) -> bool:
+    return isinstance(number, int) and low <= number <= high
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """A directory of the host that a guest may use, with all that is below it.
@@ -42,8 +46,8 @@ class SteppingClock:
     step: int = 1_000_000
 
     def __post_init__(self) -> None:
-        if self.start < 0 or self.step < 0:
-            raise ValueError(f"a clock begins at zero or later, and does not go back: {self}")
+        if not isinstance(self.start, int) or not isinstance(self.step, int) or self.start < 0 or self.step < 0:
+            raise ValueError(f"a clock begins at zero or later, and does not go back; both in whole ns: {self}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,27 +87,42 @@ class Policy:
     """``"real"``: the operating system's randomness. A number: a sequence that is the same in each run. None: none."""
 
     def __post_init__(self) -> None:
-        if self.memory is not None and not 0 <= self.memory <= MOST_MEMORY:
-            raise ValueError(f"memory must be a number of bytes up to 4 GiB, or None: {self.memory}")
-        if not 0 <= self.table < 1 << 32:
-            raise ValueError(f"table must be a number of entries: {self.table}")
-        if not LEAST_STACK <= self.stack <= MOST_STACK:
-            raise ValueError(f"stack must be a number of bytes from {LEAST_STACK} to {MOST_STACK}: {self.stack}")
-        if self.deadline is not None and not self.deadline > 0:
-            raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline}")
-        for name in ("stdin", "stdout", "stderr"):
-            stream = getattr(self, name)
-            if isinstance(stream, str) and stream != "discard":
-                raise ValueError(f'{name} must be a stream, "discard" or None: {stream!r}')
+        if self.memory is not None and not _within(self.memory, 0, MOST_MEMORY):
+            raise ValueError(f"memory must be a whole number of bytes up to 4 GiB, or None: {self.memory!r}")
+        if not _within(self.table, 0, (1 << 32) - 1):
+            raise ValueError(f"table must be a whole number of entries: {self.table!r}")
+        if not _within(self.stack, LEAST_STACK, MOST_STACK):
+            raise ValueError(
+                f"stack must be a whole number of bytes from {LEAST_STACK} to {MOST_STACK}: {self.stack!r}"
+            )
+        if self.deadline is not None and not (isinstance(self.deadline, int | float) and self.deadline > 0):
+            raise ValueError(f"deadline must be a positive number of seconds, or None: {self.deadline!r}")
+        given = isinstance(self.stdin, bytes | bytearray | memoryview)
+        if not (given or _is_stream(self.stdin, "read")):
+            raise ValueError(f'stdin must be bytes, a stream to read from, "discard" or None: {self.stdin!r}')
+        for name in ("stdout", "stderr"):
+            if not _is_stream(getattr(self, name), "write"):
+                raise ValueError(f'{name} must be a stream to write to, "discard" or None: {getattr(self, name)!r}')
         if self.clock is not None and self.clock != "real" and not isinstance(self.clock, SteppingClock):
             raise ValueError(f'clock must be "real", a SteppingClock or None: {self.clock!r}')
-        if isinstance(self.random, str) and self.random != "real":
-            raise ValueError(f'random must be "real", a number or None: {self.random!r}')
+        if self.random is not None and self.random != "real" and not isinstance(self.random, int):
+            raise ValueError(f'random must be "real", a whole number or None: {self.random!r}')
         if isinstance(self.arguments, str):
             raise ValueError(f"arguments must be a sequence of strings, and not one string: {self.arguments!r}")
-        texts = [*self.arguments, *self.environment, *self.environment.values(), *self.files]
-        if any("\0" in text for text in texts) or any("=" in name or not name for name in self.environment):
-            raise ValueError("a NUL in an argument, variable or name, or a variable's name with =")
+        for name in ("files", "environment"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{name} must be a mapping of names: {getattr(self, name)!r}")
+        for path in self.files.values():
+            if not isinstance(path, Directory | str | os.PathLike):
+                raise ValueError(f"files must be paths, or a Directory each: {path!r}")
+        variables = (*self.environment, *self.environment.values())
+        for name, texts in (("arguments", self.arguments), ("environment", variables), ("files", self.files)):
+            for text in texts:
+                if not isinstance(text, str) or "\0" in text:
+                    raise ValueError(f"{name} must be made of strings without a NUL: {text!r}")
+        for name in self.environment:
+            if "=" in name or not name:
+                raise ValueError(f"the name of an environment variable must not be empty, nor have a =: {name!r}")
         # Copies, so that nobody changes them afterwards.
         object.__setattr__(self, "arguments", tuple(self.arguments))
         object.__setattr__(self, "environment", dict(self.environment))
@@ -120,3 +139,7 @@ class Policy:
     def variables(self) -> list[tuple[str, str]]:
         """``environment``, as pairs."""
         return list(self.environment.items())
+
+
+def _is_stream(stream: object, method: str) -> bool:
+    return stream is None or (stream == "discard" if isinstance(stream, str) else hasattr(stream, method))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wasqlite.bridge.errors import LoadError
+from wasqlite.bridge.errors import SnapshotError
 from wasqlite.bridge.record import Record
 from wasqlite.bridge.wasm_reader import Reader
 
-IMPORTS, TABLES, MEMORIES, GLOBALS, EXPORTS = 2, 4, 5, 6, 7
+IMPORTS, MEMORIES, GLOBALS, EXPORTS = 2, 5, 6, 7
 
 _FUNC, _TABLE, _MEMORY, _GLOBAL, _TAG = range(5)
 _NUMBERS = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128"}
@@ -30,10 +30,9 @@ class Mutable(Record):
 
 
 class State(Record):
-    """What of a module can change besides the content of its first memory."""
+    """What of a module can change besides the content of its first memory; but for tables, which C does not change."""
 
     memories: int
-    tables: int
     imported: tuple[str, ...]
     """Names of imported memories, tables and mutable globals."""
     globals: tuple[Mutable, ...]
@@ -59,8 +58,9 @@ class _Reader(Reader):
                 self.unsigned()
                 self.skip(16)
             elif code not in _ARITHMETIC:
-                raise LoadError(
-                    f"a global of the module begins with an expression (opcode {code:#x}) that is not known"
+                raise SnapshotError(
+                    f"a global of the module begins with an expression (opcode {code:#x}) that is not known, so no "
+                    "snapshot can be taken"
                 )
 
 
@@ -76,8 +76,7 @@ def state(sections: dict[int, bytes]) -> State:
         if changes:
             mutable.append(Mutable(index, kind, exported.get(index)))
     memories = _Reader(sections.get(MEMORIES, b"\0")).unsigned()
-    tables = _Reader(sections.get(TABLES, b"\0")).unsigned()
-    return State(memories, tables, tuple(imported), tuple(mutable))
+    return State(memories, tuple(imported), tuple(mutable))
 
 
 def _imports(reader: _Reader) -> tuple[list[str], int]:

@@ -82,13 +82,17 @@ def take(instance: Instance) -> Snapshot:
         if instance.state.dead is not None:
             instance.refuse()
         _check(instance, "taken of")
-        for held in instance.held:
-            reason = held.reason()
-            if reason is not None:
-                raise SnapshotError(f"no snapshot can be taken of {instance.name}: {reason}")
-        instance.memory.refresh()
-        values = {name: _value(instance, name) for name in names}
-        return _remember(instance, Snapshot(instance, Image(instance.memory), values, _typed(instance)))
+        instance.state.depth = 1  # so that no signal handler makes a call, restores or closes in the middle
+        try:
+            for held in instance.held:
+                reason = held.reason()
+                if reason is not None:
+                    raise SnapshotError(f"no snapshot can be taken of {instance.name}: {reason}")
+            instance.memory.refresh()
+            values = {name: _value(instance, name) for name in names}
+            return _remember(instance, Snapshot(instance, Image(instance.memory), values, _typed(instance)))
+        finally:
+            instance.state.depth = 0
 
 
 def put_back(instance: Instance, snapshot: Snapshot) -> None:
@@ -131,10 +135,11 @@ def _typed(instance: Instance) -> Saved | None:
     return save(instance._typed)
 
 
-def roll_back(instance: Instance, snapshot: Snapshot) -> None:
-    """After a trap: put the snapshot back, unless a call is still under way, whose end will see to it."""
+def roll_back(instance: Instance, snapshot: Snapshot, ending: int) -> None:
+    """After a trap: put the snapshot back, unless a call is still under way besides those that are ``ending``: its end
+    will see to it."""
     with instance.lock:
-        if instance.state.depth == 0 and isinstance(instance.state.dead, InstancePoisoned):
+        if instance.state.depth == ending and isinstance(instance.state.dead, InstancePoisoned):
             instance.memory.unmap_all()
             _grow(instance, snapshot.size)
             _put(instance, snapshot)
@@ -161,19 +166,28 @@ def _foreign(instance: Instance, snapshot: Snapshot) -> SnapshotError:
 
 
 def _put(instance: Instance, snapshot: Snapshot) -> None:
-    instance.memory.refresh()
-    # A signal handler's exception may end this in the middle.
-    instance.state.dead = InstancePoisoned(
-        f"restoring a snapshot in this instance of {instance.name} did not come to its end; restore it once more"
-    )
-    instance.generation += 1
-    snapshot._image.put(instance.memory)
-    for name, content in snapshot._globals.items():
-        _set_value(instance, name, content)
-    for held in instance.held:
-        held.release()
-    instance.parked.clear()
-    instance.state.dead = None
+    state, depth = instance.state, instance.state.depth
+    state.depth = depth + 1  # as in take()
+    try:
+        instance.memory.refresh()
+        # A signal handler's exception may end this in the middle.
+        state.dead = InstancePoisoned(
+            f"restoring a snapshot in this instance of {instance.name} did not come to its end; restore it once more"
+        )
+        instance.generation += 1
+        snapshot._image.put(instance.memory)
+        for name, content in snapshot._globals.items():
+            _set_value(instance, name, content)
+        for held in instance.held:
+            held.release()
+        if instance._typed is not None and snapshot._typed is not None:
+            from wasqlite.bridge.cdef.saved import resume
+
+            resume(instance._typed, snapshot._typed)
+        instance.parked.clear()
+        state.dead = None
+    finally:
+        state.depth = depth
 
 
 def _check(instance: Instance, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from threading import RLock
 
 from wasqlite.bridge.errors import ForkedInstance, UnusableInstance
 
@@ -20,13 +21,14 @@ class State:
     be in the middle of a file operation, or a result not yet read. Its trampoline stands here then, as it is the one
     that must be prepared for being called once more; bare functions, of which all are prepared, write True.
 
-    ``stop`` and ``until`` are for interruptible instances: why the outermost call under way shall end, a new list for
-    each, and when it shall.
+    ``lock`` is held by the thread whose turn it is. ``stop`` and ``until`` are for interruptible instances: why the
+    outermost call under way shall end, a new list for each, and when it shall.
     """
 
-    __slots__ = ("__weakref__", "dead", "depth", "reentrant", "stop", "until")
+    __slots__ = ("__weakref__", "dead", "depth", "lock", "reentrant", "stop", "until")
 
     def __init__(self) -> None:
+        self.lock = RLock()
         self.dead: UnusableInstance | None = None
         self.depth = 0
         self.reentrant: bool | Preparable = False
@@ -40,6 +42,8 @@ _states: weakref.WeakSet[State] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for state in list(_states):
+        if not state.lock._is_owned():  # type: ignore[attr-defined]
+            state.lock._at_fork_reinit()  # type: ignore[attr-defined]  # of a thread that is not there any more
         state.dead = ForkedInstance(
             "this instance was opened before fork(), in the parent process; open a new one in the child"
         )

@@ -156,7 +156,7 @@ class Callbacks:
             self._values.allocate = _nothing
         self._values = self._forgotten = None
         for lane in self._made:
-            try:  # noqa: SIM105 - contextlib would be a twentieth of a warm start
+            try:  # noqa: SIM105 - contextlib is not loaded at the start
                 self._serve_in(lane, _NO_TARGET)
             except (Switch, ValueError):
                 pass  # it is garbage itself, in a cycle, and was ended already; or it is running

@@ -49,7 +49,7 @@ def refuse(view: memoryview, at: int, values: tuple[Any, ...]) -> bool:
 class Packers(dict[tuple[type, ...], "Put"]):
     """For the types of a set of parameters: writes it at an address, or returns False and has written nothing of use.
 
-    Raises struct.error for an integer beyond 64 bits, and what ``str.encode`` raises.
+    Raises struct.error for an integer beyond 64 bits, and UnicodeEncodeError.
     """
 
     __slots__ = ()

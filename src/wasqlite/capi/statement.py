@@ -41,6 +41,7 @@ class Statement:
     """
 
     __slots__ = (
+        "_begun",
         "_kinds",
         "_prepared",
         "_put",
@@ -61,6 +62,7 @@ class Statement:
         self.calls = False
         """Whether it spends so much time in user functions that the GIL is better held meanwhile."""
         self._prepared: Callable[[], None] | None = None
+        self._begun: tuple[int, Callable[[], None]] | None = None
         self._put: Put = refuse
         self._kinds = 0
         self._take: Take
@@ -165,11 +167,22 @@ class Statement:
         if not self.handle or self.calls or database.sandbox.shared or database.closed:
             return False
         if self._prepared is None:
-            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters)
+            self._prepared = database.instance.prepare("wsq_quick", self.handle, self.parameters, 0)
         return True
 
-    def quick(self, values: tuple[Any, ...]) -> tuple[int, int, int, int, int, int, int] | None:
+    def _after(self, begin: Statement) -> Callable[[], None]:
+        """The prepared call that executes ``begin`` first."""
+        if self._begun is None or self._begun[0] != begin.handle:
+            call = self.database.instance.prepare("wsq_quick", self.handle, self.parameters, begin.handle)
+            self._begun = begin.handle, call
+        return self._begun[1]
+
+    def quick(
+        self, values: tuple[Any, ...], begin: Statement | None = None
+    ) -> tuple[int, int, int, int, int, int, int] | None:
         """``execute`` for a few small values of exact types. None: not possible, and nothing has happened.
+
+        ``begin``, which has no parameters and returns no rows, is executed before it; if it fails, so does this.
 
         Else the fields of ``OUTCOME``; the row, if there is just one, is for ``takers`` at the database's ``record_at``
         (kinds 0: it is for ``result``, as more rows and errors are). Hold the lock.
@@ -178,6 +191,8 @@ class Statement:
         call = self._prepared
         if call is None or database._state.depth:
             return None
+        if begin is not None:
+            call = self._after(begin)
         if database.dropped:
             database.drain()
         view = database.memory.view
@@ -188,7 +203,7 @@ class Statement:
                 written = put(view, database.input_at, values)
                 if not written:
                     return None
-        except StructError:
+        except (StructError, UnicodeEncodeError):
             return None  # the general way tells what is wrong
         interrupt = database.interrupt
         interrupt.requested = 0

@@ -22,7 +22,9 @@ def read_archive(path: Path, wanted: Callable[[str], bool], maximum: int = MAXIM
 
 
 def _members(path: Path, wanted: Callable[[str], bool], maximum: int) -> Iterator[tuple[str, bytes]]:
-    if path.suffix == ".zip":
+    with path.open("rb") as start:
+        is_zip = start.read(4) == b"PK\3\4"
+    if is_zip:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
                 if not entry.is_dir() and wanted(entry.filename):

@@ -80,7 +80,10 @@ class Configuration:
         found: dict[Path, None] = {}
         for pattern in self.sources:
             folder, rest = self._split(pattern)
-            matched = sorted(path for path in folder.glob(rest) if path.is_file())
+            try:
+                matched = sorted(path for path in folder.glob(rest) if path.is_file())
+            except (NotImplementedError, ValueError):  # an absolute path, nothing at all
+                raise _error(f"sources: {pattern!r} is no pattern of paths in a folder, as src/*.c is") from None
             if not matched:
                 raise _error(f"sources: {pattern!r} fits no file in {folder}")
             found |= dict.fromkeys(matched)

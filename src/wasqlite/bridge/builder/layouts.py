@@ -51,7 +51,7 @@ def read_layouts(dump: str) -> dict[str | Place, list[Layout]]:
 def layout_of(record: Record, layouts: dict[str | Place, list[Layout]]) -> Layout:
     """The layout of a record, checked against its fields."""
     candidates = layouts.get(record.layout, [])
-    # One of several with the same name (in functions' bodies) must differ; the first is the outermost.
+    # One of several with the same name (in prototypes) must differ; the first is the outermost.
     for layout in candidates:
         fields = record.fields or []
         if len(layout.positions) == len(fields) and all(

@@ -84,7 +84,7 @@ def build(project: Path | str | Configuration = ".", *, force: bool = False) -> 
         )
     toolchain = find_toolchain()
     units = _units(configuration)
-    sources = [*configuration.source_files(), *feature_sources(configuration.features)]
+    sources = list(dict.fromkeys([*configuration.source_files(), *feature_sources(configuration.features)]))
     headers = Headers(configuration.header_files(), configuration.declarations, configuration.root)
     inputs = _describe(configuration, units, toolchain, sources, headers)
     names = {"module": outputs.wasm.name, "types": outputs.types.name, "stub": outputs.stub.name}
@@ -135,6 +135,7 @@ def _units(configuration: Configuration) -> Units:
             (configuration.root, configuration.name),
             (RUNTIME, "wasqlite"),
         ),
+        base=(configuration.root, configuration.name),
     )
 
 

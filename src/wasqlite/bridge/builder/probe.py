@@ -14,7 +14,8 @@ Constant = int | float | str
 Compile = Callable[[str], tuple[bytes | None, str]]
 
 _SIGNED = ("char", "signed char", "short", "int", "long", "long long")
-_INTEGERS = (*_SIGNED, "unsigned char", "unsigned short", "unsigned int", "unsigned long", "unsigned long long")
+_UNSIGNED = ("_Bool", "unsigned char", "unsigned short", "unsigned int", "unsigned long", "unsigned long long")
+_INTEGERS = (*_SIGNED, *_UNSIGNED)
 _FLOATS = ("float", "double", "long double")
 _TEXTS = ("char *", "const char *")
 _INTEGER, _FLOAT, _TEXT = 1, 2, 3
@@ -52,8 +53,9 @@ class Probe:
         ]
         data = read_data(self._compiled("\n".join(lines)))
         found = {expression: data[f"wsq_type_{i}"][0] for i, expression in enumerate(expressions)}
-        if 0 in found.values():
-            raise BuildError(f"the compiler takes one of these for no integer type: {', '.join(found)}")
+        others = [expression for expression, number in found.items() if number == 0]
+        if others:
+            raise BuildError(f"the type of {', '.join(others)} is none of: {', '.join(_INTEGERS)}")
         return {expression: _INTEGERS[number - 1] for expression, number in found.items()}
 
     def check(self, assertions: Iterable[str]) -> None:

@@ -89,9 +89,12 @@ def _local(source: Source) -> Path | None:
     """The archive, if somebody has put it into the folder of archives."""
     folder = os.environ.get(ARCHIVES)
     if folder:
-        for path in sorted(Path(folder).iterdir()):
-            if path.is_file() and sha256(path.read_bytes()) == source.sha256:
-                return path
+        try:
+            for path in sorted(Path(folder).iterdir()):
+                if path.is_file() and sha256(path.read_bytes()) == source.sha256:
+                    return path
+        except OSError as error:
+            raise BuildError(f"{ARCHIVES}={folder} cannot be read ({error.strerror}): name a folder") from None
     return None
 
 

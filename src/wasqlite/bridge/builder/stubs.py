@@ -61,9 +61,7 @@ class _Stub:
             name = record.replace(" ", "_")
             if "$" in record:
                 name = typedefs.get(record, name.replace("$", ""))
-            while name in names.values() or not _is_name(name) or name in ("Lib", "Constants"):
-                name += "_"
-            names[record] = name
+            names[record] = _usable(name, {*names.values(), "Lib", "Constants"})
         return names
 
     def text(self) -> str:
@@ -133,8 +131,7 @@ class _Stub:
         parameters = ["self"]
         for position, param in enumerate(ctype.params):
             called = (names[position] if position < len(names) else None) or f"a{position}"
-            while not _is_name(called) or any(item.partition(":")[0] == called for item in parameters):
-                called += "_"
+            called = _usable(called, {item.partition(":")[0] for item in parameters})
             parameters.append(f"{called}: {self.argument(param)}")
         # By position only, as in C.
         parameters.append("/")
@@ -217,6 +214,18 @@ class _Stub:
 
 def _is_name(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text) and not text.startswith("__") and text not in _RESERVED
+
+
+def _usable(name: str, taken: set[str]) -> str:
+    """The name, or one like it that Python can have and that is not taken."""
+    name = re.sub(r"\W", "_", name)
+    if name.startswith("__"):
+        name = name.lstrip("_") or "a"
+    if not name.isidentifier():
+        name = f"a{name}"
+    while not _is_name(name) or name in taken:
+        name += "_"
+    return name
 
 
 def _body(lines: Iterator[str] | list[str]) -> list[str]:

@@ -59,7 +59,8 @@ class Extraction:
         self._command = [*toolchain.front_end, *units.flags, *units.folders(), "-w", "-fno-lto", "-ferror-limit=0"]
         self._command += ["-iquote", str(headers.folder)]
         self._toolchain = toolchain
-        dump = ["-fsyntax-only", "-Xclang"]
+        # Declarations are wanted: functions' bodies would be most of the tree, and as deep as they like.
+        dump = ["-fsyntax-only", "-Xclang", "-skip-function-bodies", "-Xclang"]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             questions = [(*dump, "-ast-dump=json"), (*dump, "-fdump-record-layouts-complete"), ("-E", "-dD")]
             answers = [job.result() for job in [pool.submit(self._run, "", question) for question in questions]]

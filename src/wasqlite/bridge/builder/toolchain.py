@@ -46,7 +46,7 @@ class Toolchain:
                 cwd=directory,
                 env={**os.environ, **zig_environment(directory)},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 check=False,
             )

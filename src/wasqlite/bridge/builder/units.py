@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from wasqlite.bridge.builder.toolchain import Toolchain
 
 KEPT_OBJECTS = 400
 
-_INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include(?:_next)?\b[ \t]*(.*)$", re.MULTILINE)
+_INCLUDE = re.compile(rb"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(.*)$", re.MULTILINE)
 _NAMED = re.compile(rb'(?:"([^"]+)"|<([^>]+)>)')
 
 
@@ -32,6 +33,8 @@ class Units:
     system_include: tuple[Path, ...] = ()
     # What the compiler is to take a folder's path for, so that no path of this machine gets into the output.
     names: tuple[tuple[Path, str], ...] = ()
+    # One of these, from which what is beside them is named: "point/../shared/a.h".
+    base: tuple[Path, str] | None = None
     _scanned: dict[Path, tuple[list[str], bool]] = field(default_factory=dict, compare=False, repr=False)
     _digests: dict[Path, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -53,6 +56,8 @@ class Units:
         for folder, name in self.names:
             if path.is_relative_to(folder):
                 return f"{name}/{path.relative_to(folder).as_posix()}"
+        if self.base is not None and path.drive == self.base[0].drive:
+            return f"{self.base[1]}/{Path(os.path.relpath(path, self.base[0])).as_posix()}"
         return path.name
 
     def digest(self, path: Path) -> str:
@@ -140,7 +145,7 @@ def compile_units(units: Units, sources: Sequence[Path], toolchain: Toolchain) -
     are compiled, also when one fails.
     """
     objects = {source: units.cached(source, toolchain) for source in sources}
-    missing = [source for source, cached in objects.items() if not cached.is_file()]
+    missing = [source for source, cached in objects.items() if not _take(cached)]
     # A file that includes much takes long: start it first.
     missing.sort(key=lambda source: -sum(path.stat().st_size for path in [source, *units.included_files(source)]))
     jobs: dict[Path, Future[tuple[bool, str]]] = {}
@@ -160,8 +165,15 @@ def compile_units(units: Units, sources: Sequence[Path], toolchain: Toolchain) -
             raise
     if failed:
         raise BuildError(f"compiling {', '.join(failed)} failed with {toolchain.identity}: see the messages above")
-    prune(cache_directory() / "objects")
+    prune(cache_directory() / "objects", max(KEPT_OBJECTS, len(objects)))
     return dict(zip(_object_names(units, sources), objects.values(), strict=True))
+
+
+def _take(cached: Path) -> bool:
+    """Whether an object is there; from now on it is one of the newest."""
+    with suppress(OSError):
+        os.utime(cached)
+    return cached.is_file()
 
 
 def _report(job: Future[tuple[bool, str]]) -> bool:
@@ -189,6 +201,7 @@ def _object_names(units: Units, sources: Sequence[Path]) -> list[str]:
 
 def prune(folder: Path, keep: int = KEPT_OBJECTS) -> None:
     """Delete all but the newest cached objects."""
-    objects = sorted(folder.glob("*.o"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in objects[keep:]:
-        path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another build deletes them already
+        objects = sorted(folder.glob("*.o"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in objects[keep:]:
+            path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 
 from wasqlite.bridge.cdef.abi import is_empty, scalar
-from wasqlite.bridge.cdef.buffers import Borrowed
+from wasqlite.bridge.cdef.buffers import Borrowed, flat
 from wasqlite.bridge.cdef.numbers import Boolean, Character, Number, Scalar
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, array_of, pointer_to
@@ -126,7 +126,7 @@ def other(typed: Typed, ctype: PointerType, value: Any, backs: list[Back]) -> in
             raise ArgumentTypeError(
                 f"{ctype.spell()} may be written to: say whether with inout({type(value).__name__}) or out(...)"
             )
-        return typed.scratch.place(memoryview(value).cast("B"))
+        return typed.scratch.place(flat(value))
     if isinstance(target, FunctionType):
         return ctype.address(typed.instance, value)
     if ctype.const and isinstance(value, (list, tuple)) and not isinstance(target, (RecordType, Void)):

@@ -41,8 +41,7 @@ class ArrayType(CType):
     def store(self, at: Pointer, address: int, value: Any) -> None:
         """Fill its beginning. Bytes get a NUL behind them where there is room, as in C."""
         array = self.load(at, address)
-        if isinstance(value, str):
-            value = value.encode()
+        value = self._flat(value)
         if isinstance(value, Pointer):
             if value._type.target is not self.item:
                 raise expected(self, f"a sequence, or a Pointer to {self.item.spell()}", value)
@@ -59,7 +58,13 @@ class ArrayType(CType):
             self._store_each(array, value)
 
     def _of_bytes(self) -> bool:
-        return self.item.size == 1 and isinstance(self.item, Number)
+        return self.item.size == 1 and isinstance(self.item, Number) and not isinstance(self.item, Boolean)
+
+    def _flat(self, value: Any) -> Any:
+        """Text, and buffers of whatever items, as bytes."""
+        if isinstance(value, str):
+            return value.encode()
+        return bytearray(value) if isinstance(value, memoryview) and self._of_bytes() else value
 
     def _store_numbers(self, array: Pointer, values: Any) -> bool:
         item = self.item
@@ -87,8 +92,7 @@ class ArrayType(CType):
             if value < 0:
                 raise ArgumentRangeError(f"an array cannot have {value} items")
             return value
-        if isinstance(value, str):
-            value = value.encode()
+        value = self._flat(value)
         if isinstance(value, (*_BYTES, list, tuple)):
             return len(value) + (self._of_bytes() and isinstance(value, bytes))
         raise expected(self, "a length, a sequence, or bytes", value)

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     from wasqlite.bridge.memory import Memory
 
 
+def flat(buffer: bytes | bytearray | memoryview) -> memoryview:
+    """All the bytes of a buffer."""
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise ArgumentTypeError("a buffer must be contiguous; bytes() makes such a copy of this memoryview")
+    return view.cast("B")
+
+
 class Borrowed:
     """A writable buffer; C works on a copy, which is copied back when the call has returned."""
 
@@ -21,7 +29,7 @@ class Borrowed:
             raise ArgumentTypeError(f"a writable buffer is needed, not {type(buffer).__name__}") from None
         if view.readonly:
             raise ArgumentTypeError(f"a writable buffer is needed, and this {type(buffer).__name__} is read-only")
-        self.view = view.cast("B")
+        self.view = flat(view)
         self._copied_in = copied_in
 
     def given(self) -> memoryview | None:

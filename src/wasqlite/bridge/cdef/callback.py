@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import CodeType
 
 from wasqlite.bridge.cdef import abi
+from wasqlite.bridge.cdef.arguments import explain
 from wasqlite.bridge.cdef.numbers import Number
 from wasqlite.bridge.cdef.pointer import TOP, Lasting, Owner, Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
@@ -57,8 +58,10 @@ def register(typed: Typed, ctype: FunctionType, function: Callable[..., Any], er
     if not callable(function):
         raise ArgumentTypeError(f"callback() takes a callable, not {type(function).__name__}")
     answer = None if error is None else _answer(typed, ctype, error)
-    slot = typed.table.take(*abi.signature(ctype))
-    serve(typed, slot, (ctype, function, answer))
+    with typed.instance.lock:
+        typed.living()
+        slot = typed.table.take(*abi.signature(ctype))
+        serve(typed, slot, (ctype, function, answer))
     return Callback(typed, pointer_to(ctype), slot)
 
 
@@ -159,15 +162,15 @@ def _outgoing(typed: Typed, ctype: CType, namespace: dict[str, Any]) -> str:
     if isinstance(ctype, Void):
         return "return 0"
     if isinstance(ctype, Number):
-        namespace["_number"] = lambda value: _signed(_result(ctype, value))
+        namespace["_number"] = _explained(
+            (lambda value: _signed(ctype.number(value))) if ctype.integer else ctype.number
+        )
         if ctype.kind == "i" and type(ctype).number is Number.number:
             fits = "_value.__class__ is int and -0x80000000 <= _value <= 0x7FFFFFFF"
             return f"return _value if {fits} else _number(_value)"
-        if ctype.kind in "fd":
-            namespace["_number"] = lambda value: _result(ctype, value)
         return "return _number(_value)"
     if isinstance(ctype, PointerType):
-        namespace["_number"] = lambda value: _address(typed, ctype, value)
+        namespace["_number"] = _explained(partial(ctype.address, typed.instance))
         return "return _number(_value)"
     assert isinstance(ctype, RecordType)
     if abi.is_empty(ctype):
@@ -186,19 +189,15 @@ def _outgoing(typed: Typed, ctype: CType, namespace: dict[str, Any]) -> str:
             return int(number)
         return number if passed.letter in "fF" else _signed(passed.number(number))
 
-    namespace["_store"] = store
+    namespace["_store"] = _explained(store)
     return "return _store(_value, _hidden)" if passed is None else "return _store(_value)"
 
 
-def _result(ctype: Number, value: Any) -> Any:
-    try:
-        return ctype.number(value)
-    except BridgeError as error:
-        raise type(error)(f"a callback's result: {error}") from None
+def _explained(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def explained(*arguments: Any) -> Any:
+        try:
+            return convert(*arguments)
+        except BridgeError as error:
+            raise explain(error, "a callback's result") from error.__cause__
 
-
-def _address(typed: Typed, ctype: PointerType, value: Any) -> int:
-    try:
-        return ctype.address(typed.instance, value)
-    except BridgeError as error:
-        raise type(error)(f"a callback's result: {error}") from None
+    return explained

@@ -19,6 +19,7 @@ from wasqlite.bridge.calls import limits
 from wasqlite.bridge.cdef import abi
 from wasqlite.bridge.cdef.arguments import Back, converter, explain, variadic
 from wasqlite.bridge.cdef.numbers import MISFITS, Boolean, Character, Number
+from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.records import RecordType
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
@@ -36,8 +37,8 @@ _VIEWS: dict[str, Any] = {
     "I": ctypes.c_uint32, "q": ctypes.c_int64, "Q": ctypes.c_uint64, "f": ctypes.c_float, "d": ctypes.c_double,
 }  # fmt: skip
 
-# What callbacks raised before this call, further out, is set aside: it is raised by the call that it was raised in. The
-# depth is counted up before packing, so that a signal handler cannot get between the packed arguments and the call.
+# As in ``bridge.calls``. The depth is counted up before packing, so that a signal handler cannot get between the packed
+# arguments and the call.
 _TEMPLATE = """
 def call({parameters}):
     if _state.dead is not None:
@@ -59,37 +60,41 @@ def call({parameters}):
                     _pointer = _nest()
                     if _parked:
                         _aside = _parked[:]
-                        _parked.clear()
+                        del _parked[:]
                 else:
                     {limit}
                 _state.depth = _depth + 1
                 {started}
                 try:
-                    _pack(_raw, 0{arguments})
-                except _misfits:
-                    _misfit(({values}))
+                    try:
+                        _pack(_raw, 0{arguments})
+                    except _misfits:
+                        _misfit(({values}))
+                        raise
+                    _error = _invoke()
+                    if _error is not None or _traps[0] or _parked:
+                        _failed(_error, _traps, _pointer)
+                except BaseException as _exception:
+                    try:
+                        _interrupted(_exception, _traps, _pointer)
+                    except BaseException as _another:
+                        _interrupted(_another, _traps, _pointer)
+                        raise
                     raise
-                _error = _invoke()
-            except BaseException as _exception:
-                _interrupted(_exception, _traps, _pointer)
-                raise
             finally:
                 _state.depth = _depth
                 _state.reentrant = _reentrant
-            if _error is not None or _traps[0] or _parked:
-                _failed(_error, _traps, _pointer)
             {result}
         finally:
             if _aside:
                 _parked[:0] = _aside
             {end}
 """
-_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large) if _state.depth else 0"
+_BEGIN = "_backs = []; _top = _scratch.top; _large = len(_scratch.large) if _top else 0"
 # The first of these is done whatever strikes, as no signal handler can run before it.
 _END = """_scratch.top = _top
             if _scratch.large and len(_scratch.large) > _large:
                 _scratch.release(_large)"""
-_COPY_BACK = "if _backs: _copy_back(_backs)"
 
 
 @cache
@@ -115,11 +120,13 @@ def _names(names: Sequence[str | None], count: int) -> list[str]:
     """The parameters' names as Python can have them."""
     found: list[str] = []
     for position in range(count):
-        name = (names[position] if position < len(names) else None) or f"a{position}"
-        if keyword.iskeyword(name) or not name.isidentifier():
+        name = (names[position] if position < len(names) else None) or ""
+        if name.startswith("_"):  # as the template's own names do
+            name = name.lstrip("_") + "_"
+        if not name.isidentifier() or name == "_":
+            name = f"a{position}"
+        while name in found or name in ("len", "BaseException") or keyword.iskeyword(name):  # the template uses these
             name += "_"
-        while name in found or name in ("len", "BaseException") or name.startswith("_"):  # the template uses them
-            name = name.lstrip("_") + "_" if name.startswith("_") else name + "_"
         found.append(name)
     return found
 
@@ -168,9 +175,10 @@ class _Plan:
             self.add(f"_convert_{name}({name}, _backs)", code)
 
     def result(self, ctype: CType) -> None:
-        """Give the result a Python value."""
+        """Give the result a Python value: ``value``, with the expression that reads it from wasm's in its middle."""
         self.kind = ""
-        self.value = "return None"
+        self.read = "_result[0]"
+        self.value = "None"
         if isinstance(ctype, Void):
             return
         if isinstance(ctype, RecordType):
@@ -178,31 +186,42 @@ class _Plan:
         elif isinstance(ctype, PointerType):
             self.kind = "I"
             self.namespace["_make"] = partial(ctype.factory, self.typed.instance, ctype)
-            self.value = "return _make(_result[0])"
+            self.value = "_make({})"
         else:
             assert isinstance(ctype, Number), ctype
             self.kind = ctype.kind
             if isinstance(ctype, (Boolean, Character)):
                 self.namespace["_from_wasm"] = ctype.cast
-                self.value = "return _from_wasm(_result[0])"
+                self.value = "_from_wasm({})"
             else:
-                self.value = "return _result[0]"
+                self.value = "{}"
 
     def record(self, ctype: RecordType) -> None:
         """A record by value: it comes in memory of its own."""
         self.namespace["_allocate"] = partial(self.typed.allocate, pointer_to(ctype), ctype.extent())
+        self.value = "_record"
         if abi.by_address(ctype):
             self.add("(_record := _allocate())._address", "I")
-            self.value = "return _record"
             return
         passed = None if abi.is_empty(ctype) else abi.scalar(ctype)
         self.conversions.append("_record = _allocate()")
-        self.value = "return _record"
         if passed is not None:
             self.kind = passed.kind if isinstance(passed, Number) else "I"
-            self.namespace["_size"] = ctype.extent()
-            self.value = "_record.write(_bytes(_raw)[:_size]); return _record"
-            self.namespace["_bytes"] = bytes
+            self.read = f"_bytes(_raw)[:{ctype.extent()}]"
+            self.value = "_filled(_record, {})"
+            self.namespace |= {"_bytes": bytes, "_filled": _filled}
+
+    def settle(self) -> str:
+        """What is done when C has returned. Its result is read first: whatever makes a call may overwrite it."""
+        if not self.conversions:
+            return f"return {self.value.format(self.read)}"
+        read = f"_value = {self.read}" if self.kind else "pass"
+        return f"{read}\n            if _backs: _copy_back(_backs)\n            return {self.value.format('_value')}"
+
+
+def _filled(record: Pointer, content: bytes) -> Pointer:
+    record.write(content)
+    return record
 
 
 def bind(
@@ -255,10 +274,11 @@ def bind(
         "_extern": extern,  # owns what its address points at
         "_invoke": api.invocation(instance._context, extern.address, longs, slots, traps),
     }
-    settle = f"{_COPY_BACK}\n            {plan.value}" if plan.conversions else plan.value
     limit, started, names_of_limits = limits(instance, "_")
     namespace |= names_of_limits
-    code = _code(tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), settle, limit, started)
+    code = _code(
+        tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), plan.settle(), limit, started
+    )
     exec(code, namespace)
     call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
     call.__name__ = call.__qualname__ = name

@@ -72,10 +72,12 @@ class Reader:
             elif token in _TAGS and not words and not name:
                 self.take()
                 name = f"{token} {self.peek()}"
+                if not is_name(self.peek()):
+                    self.fail()
             elif token in WORDS and not name:
                 words.append(token)
             elif token not in _IGNORED:
-                if words or name or not (token[0].isalpha() or token[0] in "_$"):
+                if words or name or not is_name(token):
                     break
                 name = token
             self.take()
@@ -101,7 +103,7 @@ class Reader:
             self.take(")")
             self.at = end
             return inner
-        if self.peek() and (self.peek()[0].isalpha() or self.peek()[0] == "_"):
+        if is_name(self.peek()):
             self.take()
         return self.suffixes(base, const)
 
@@ -156,6 +158,11 @@ class Reader:
         if len(params) == 1 and isinstance(params[0], Void):
             params = []
         return tuple(params), variadic
+
+
+def is_name(token: str) -> bool:
+    """Whether a token is an identifier."""
+    return token[:1].isalpha() or token[:1] in ("_", "$")
 
 
 def normal(words: list[str], fail: Callable[[], NoReturn]) -> str:

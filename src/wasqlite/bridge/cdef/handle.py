@@ -34,8 +34,9 @@ class Handle(Lasting):
 
     def close(self) -> None:
         """Forget the object."""
-        self._owner.alive = False
-        self._handles.objects.pop(self._address, None)
+        if self._owner.alive:
+            self._owner.alive = False
+            self._handles.objects.pop(self._address, None)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -66,12 +67,8 @@ class Handles:
     def _advance(self) -> None:
         self.next = self.next + _STEP if self.next < _END else _FIRST
 
-    def find(self, value: Any) -> Any:
+    def find(self, value: Pointer) -> Any:
         """The object of a handle that came back from C."""
-        if not isinstance(value, Pointer):
-            raise PointerError(f"a handle is a Pointer, not {type(value).__name__}")
-        if value._instance is not self.instance:
-            raise PointerError(f"{value!r} belongs to another instance")
         try:
             return self.objects[value._address]
         except KeyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from wasqlite.bridge.cdef.pointer import Owner
-from wasqlite.bridge.errors import BridgeError, PointerError, ReentryError, UnusableInstance
+from wasqlite.bridge.errors import BridgeError, LinkError, PointerError, ReentryError, UnusableInstance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ class Heap:
     instance: Instance
 
     def __init__(self, instance: Instance, dropped: deque[tuple[int, int]]) -> None:
-        for name in ("malloc", "free"):
+        for name, wanted in (("malloc", ("i", "i")), ("free", ("i", ""))):
             if name not in instance.exports:
                 raise BridgeError(f"{instance.name} does not export {name}, so nothing can be allocated in it")
+            if instance.exports[name] != wanted:
+                raise LinkError(f"{instance.name} exports a {name} that is not C's: {instance.exports[name]}")
         self.instance = instance
-        self.malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
+        self._malloc: Callable[[int], int] = instance.function("malloc", hold_gil=True)
         self._free: Callable[[int], int] = instance.function("free", hold_gil=True)
         self.dropped = dropped
         self._live: dict[int, int] = {}
@@ -85,13 +87,18 @@ class Heap:
         """The greatest sum of bytes that were alive at once."""
         self.bytes = 0
 
-    def take(self, size: int) -> int:
-        """The address of ``size`` zeroed bytes."""
+    def block(self, size: int) -> int:
+        """The address of ``size`` bytes, not cleared."""
         if not 0 <= size < 1 << 32:
             raise MemoryError(f"{size} bytes cannot be allocated in a 32-bit guest")
-        address = self.malloc(size or 1)
+        address = self._malloc(size or 1)
         if address == 0:
             raise MemoryError(f"the guest has no {size} bytes left")
+        return address
+
+    def take(self, size: int) -> int:
+        """The address of ``size`` zeroed bytes."""
+        address = self.block(size)
         clear(self.instance.memory.span(address, size))
         return address
 
@@ -138,8 +145,8 @@ class Heap:
 class Scratch:
     """Memory for what lives as long as one call: a stack, as calls nest.
 
-    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. An outermost call frees all large
-    blocks, so also that of an earlier call where a signal handler's exception prevented it.
+    A call keeps ``top`` and the number of ``large`` blocks, and puts both back. One that finds all free while no other
+    has arguments here frees all large blocks, so also that of an earlier call whose end a signal handler cut off.
     """
 
     def __init__(self, instance: Instance, heap: Callable[[], Heap]) -> None:
@@ -151,22 +158,30 @@ class Scratch:
         """The first free byte; 0 if all are."""
         self.large: list[int] = []
 
+    @property
+    def base(self) -> int:
+        """Where the block is; 0 while there is none."""
+        return self._base if self._generation == self._instance.generation else 0
+
+    def use(self, base: int) -> None:
+        """Go on in this block of the heap as it is now."""
+        self.large.clear()
+        self._base = base
+        self._end = base + SCRATCH
+        self.top = 0
+        self._generation = self._instance.generation
+
     def reserve(self, size: int) -> int:
         """The address of ``size`` bytes, not cleared."""
         if self._generation != self._instance.generation:
-            self.large.clear()
-            self._base = self._heap().take(SCRATCH)
-            self._end = self._base + SCRATCH
-            self.top = 0
-            self._generation = self._instance.generation
+            self.use(self._heap().take(SCRATCH))
         start = self.top or self._base
         end = start + (size + 15 & ~15)
         if end <= self._end:
             self.top = end
             return start
-        address = self._heap().malloc(size)
-        if not address:
-            raise MemoryError(f"the guest has no {size} bytes left for an argument")
+        self.top = start  # who has only large blocks is under way, too
+        address = self._heap().block(size)
         self.large.append(address)
         return address
 

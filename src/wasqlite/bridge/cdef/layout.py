@@ -65,7 +65,7 @@ class Layout:
         if found is None:
             if len(self._parsed) > MOST_NAMES:
                 self._parsed.clear()
-            found = self._parsed[name] = Reader(name, self._name).whole()[0]
+            found = self._parsed.setdefault(name, Reader(name, self._name).whole()[0])
         return found
 
     def _name(self, name: str) -> tuple[CType, bool]:
@@ -75,7 +75,7 @@ class Layout:
                 found = Reader(self._typedefs[name], self._name).whole()
             else:
                 found = self._make(name), False
-            self._named[name] = found
+            found = self._named.setdefault(name, found)  # there is one of each, whichever thread made it
         return found
 
     def _make(self, name: str) -> CType:

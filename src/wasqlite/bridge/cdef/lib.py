@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wasqlite.bridge._wasmtime import FUNC
 from wasqlite.bridge.cdef import calls
-from wasqlite.bridge.cdef.pointer import Pointer
+from wasqlite.bridge.cdef.pointer import TOP, Pointer
 from wasqlite.bridge.cdef.pointertype import pointer_to
 from wasqlite.bridge.errors import LinkError, UndeclaredName
 
@@ -25,11 +25,13 @@ class Lib:
         typed: Typed = self.__dict__["_typed"]
         layout, instance = typed.layout, typed.instance
         if name in layout.functions:
-            extern = instance._api.export(instance._context, instance._instance, name, FUNC)
-            if extern is None:
-                raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
-            names = layout.functions[name].get("params", ())
-            call = self.__dict__[name] = calls.bind(typed, name, layout.function(name), extern, names)
+            with instance.lock:
+                typed.living()
+                extern = instance.find(name, FUNC)
+                if extern is None:
+                    raise LinkError(f"{instance.name} declares the function {name}, but does not export it")
+                names = layout.functions[name].get("params", ())
+                call = self.__dict__[name] = calls.bind(typed, name, layout.function(name), extern, names)
             return call
         if name in layout.variables:
             pointer = self._variable(name)
@@ -40,6 +42,7 @@ class Lib:
 
     def __setattr__(self, name: str, value: Any) -> None:
         pointer = self._variable(name)
+        pointer._type.target.extent()
         pointer._type.target.store(pointer, pointer._address, value)
 
     def _variable(self, name: str) -> Pointer:
@@ -48,14 +51,16 @@ class Lib:
         instance = typed.instance
         if name not in typed.layout.variables:
             raise UndeclaredName(f"{instance.name} declares no variable {name}")
-        if instance.state.dead is not None:
-            instance.refuse()
-        address = instance.global_value(name)
+        with instance.lock:
+            typed.living()
+            address = instance.global_value(name)
         if address is None:
             raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
         ctype = typed.layout.type(typed.layout.variables[name]["type"])
-        pointer = pointer_to(ctype).make(instance, address, address, address + ctype.extent())
-        pointer._reach(address, ctype.extent())
+        # Of an array that is declared without its length, nobody knows the end.
+        end = TOP if ctype.size is None else address + ctype.size
+        pointer = pointer_to(ctype).make(instance, address, address, end)
+        pointer._reach(address, ctype.size or 0)
         return pointer
 
     def __dir__(self) -> list[str]:

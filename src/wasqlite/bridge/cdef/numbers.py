@@ -76,6 +76,17 @@ class Number(CType):
         """The Python value of a number that came as an argument or a result."""
         return self.cast(value) if self.integer else value
 
+    def converted(self, value: Any) -> Any:
+        """What ``cast`` gives, of any number or Pointer."""
+        if not any(hasattr(value, name) for name in ("__index__", "__float__", "__int__")):
+            raise expected(self, "a number or a Pointer", value)
+        try:
+            return self.cast(value)
+        except BridgeError:
+            raise
+        except (ValueError, OverflowError):  # of infinity, and of what is no number
+            raise ArgumentRangeError(f"{value!r} has no value as {self.name}") from None
+
     def misfit(self, value: Any) -> BridgeError:
         """The exception for a value that is not taken."""
         if not self.integer:
@@ -144,8 +155,10 @@ class Character(Number):
         raise expected(self, "a bytes object of length 1", value)
 
     def cast(self, value: Any) -> bytes:
-        number = value[0] if isinstance(value, bytes) and len(value) == 1 else int(value)
-        return bytes([number & 0xFF])
+        return bytes([int(value) & 0xFF])
+
+    def converted(self, value: Any) -> Any:
+        return value if isinstance(value, bytes) and len(value) == 1 else super().converted(value)
 
 
 class EnumType(Number):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import unpack
 
+from wasqlite.bridge.cdef.buffers import flat
 from wasqlite.bridge.cdef.numbers import Character, Number
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import ArgumentTypeError, DeclarationError, MemoryAccessError, PointerError, UndeclaredName
@@ -158,7 +159,9 @@ class Pointer:
             self._type.field(key).store(self, value)
         elif isinstance(key, slice):
             start, stop = self._bounds(key)
-            values = [value[i : i + 1] for i in range(len(value))] if isinstance(value, Bytes) else list(value)
+            values = list(value)
+            if isinstance(self._type.target, Character) and isinstance(value, (Bytes, bytearray, memoryview)):
+                values = [Bytes((byte,)) for byte in value]
             if len(values) != stop - start:
                 raise ArgumentTypeError(f"{len(values)} values for {stop - start} items")
             for index, one in enumerate(values, start):
@@ -240,7 +243,7 @@ class Pointer:
 
     def write(self, data: Bytes | bytearray | memoryview) -> None:
         """Copy ``data`` to where it points."""
-        data = memoryview(data).cast("B")
+        data = flat(data)
         self._instance.memory.write(self._reach(self._address, len(data)), data)
 
     # -- arithmetic --------------------------------------------------------------------------------------------
@@ -253,7 +256,10 @@ class Pointer:
             raise PointerError(f"{self!r}: there is no arithmetic with NULL pointers")
         if not 0 < address < TOP:
             raise PointerError(f"{self!r} + {count} is outside of a 32-bit address space")
-        moved = type(self)(self._instance, self._type, address, self._low, self._high, self._owner)
+        # Not of this class where that is more than a pointer's to the type: a Handle, a Callback.
+        moved: Self = self._type.factory(  # type: ignore[assignment]
+            self._instance, self._type, address, self._low, self._high, self._owner
+        )
         moved._generation = self._generation
         return moved
 

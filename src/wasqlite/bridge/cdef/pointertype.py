@@ -112,8 +112,8 @@ class PointerType(CType):
 def pointer_to(target: CType, const: bool = False) -> PointerType:
     """The one type of pointers to ``target``."""
     found = target.derived.get(const)
-    if found is None:
-        found = target.derived[const] = PointerType(target, const)
+    if found is None:  # setdefault: another thread may be at the same
+        found = target.derived.setdefault(const, PointerType(target, const))
     return found
 
 
@@ -123,5 +123,5 @@ def array_of(item: CType, length: int | None, const: bool = False) -> ArrayType:
     if found is None:
         if len(item.arrays) > MOST_ARRAYS:
             item.arrays.clear()
-        found = item.arrays[length, const] = ArrayType(item, length, pointer_to(item, const))
+        found = item.arrays.setdefault((length, const), ArrayType(item, length, pointer_to(item, const)))
     return found

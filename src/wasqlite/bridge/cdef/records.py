@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from wasqlite.bridge.cdef.numbers import Boolean, Number
+from wasqlite.bridge.cdef.numbers import Boolean, Character, Number
 from wasqlite.bridge.cdef.pointer import Pointer
 from wasqlite.bridge.cdef.types import CType, expected, join
 from wasqlite.bridge.errors import ArgumentRangeError, BridgeError, DeclarationError
@@ -29,6 +29,8 @@ class Field:
             # The fewest bytes that hold all its bits: a neighbour may be written at the same time.
             offset, self.bit_offset = offset + bit_offset // 8, bit_offset % 8
             self.size = (self.bit_offset + bits + 7) // 8
+            if isinstance(ctype, Character):  # some bits of a char are a number
+                self.ctype = Number(ctype.name, ctype.kind)
         else:
             self.size = ctype.size or 0
         self.offset = offset
@@ -36,34 +38,32 @@ class Field:
     def load(self, record: Pointer) -> Any:
         """The field's value."""
         address = record._reach(record._address + self.offset, self.size)
-        if self.bits is None:
+        if self.bits is None or not isinstance(self.ctype, Number):
             return self.ctype.load(record, address)
         raw = int.from_bytes(record._instance.memory.read(address, self.size), "little") >> self.bit_offset
         raw &= (1 << self.bits) - 1
         if isinstance(self.ctype, Boolean):
             return bool(raw)
-        signed = isinstance(self.ctype, Number) and self.ctype.kind.islower()
-        return raw - (1 << self.bits) if signed and raw >> self.bits - 1 else raw
+        return raw - (1 << self.bits) if self.ctype.kind.islower() and raw >> self.bits - 1 else raw
 
     def store(self, record: Pointer, value: Any) -> None:
         """Change the field."""
         address = record._reach(record._address + self.offset, self.size)
         try:
-            if self.bits is None:
+            if self.bits is None or not isinstance(self.ctype, Number):
                 self.ctype.store(record, address, value)
             else:
-                self._store_bits(record, address, value)
+                self._store_bits(record, address, self.ctype, self.bits, value)
         except BridgeError as error:
             raise type(error)(f"{record._type.target.spell()}.{self.name}: {error}") from None
 
-    def _store_bits(self, record: Pointer, address: int, value: Any) -> None:
-        assert self.bits is not None and isinstance(self.ctype, Number)
-        number = int(self.ctype.number(value))
-        low, high = (-(1 << self.bits - 1), (1 << self.bits - 1) - 1) if self.ctype.kind.islower() else (0, -1)
-        if not low <= number <= (high if low else (1 << self.bits) - 1):
-            raise self.ctype.misfit(value).__class__(f"{number} does not fit into {self.bits} bits")
+    def _store_bits(self, record: Pointer, address: int, ctype: Number, bits: int, value: Any) -> None:
+        number = int(ctype.number(value))
+        least = -(1 << bits - 1) if ctype.kind.islower() else 0
+        if not least <= number < least + (1 << bits):
+            raise ArgumentRangeError(f"{number} does not fit into {bits} bits")
         memory = record._instance.memory
-        mask = (1 << self.bits) - 1 << self.bit_offset
+        mask = (1 << bits) - 1 << self.bit_offset
         before = int.from_bytes(memory.read(address, self.size), "little")
         after = before & ~mask | number << self.bit_offset & mask
         memory.write(address, after.to_bytes(self.size, "little"))

@@ -22,6 +22,8 @@ class Saved(Record):
     callbacks: dict[int, Served]
     handles: dict[int, Any]
     next_handle: int
+    scratch: int
+    """Where the memory for arguments is, which would be lost if each restore took another one."""
 
 
 def save(typed: Typed) -> Saved:
@@ -29,7 +31,7 @@ def save(typed: Typed) -> Saved:
     table = typed.__dict__.get("table")  # a cached property: there is none if nobody used it
     growth = tuple(table.growth) if table else ()
     callbacks = {index: slot.served for index, slot in table.slots.items() if slot.served} if table else {}
-    return Saved(growth, callbacks, dict(typed.handles.objects), typed.handles.next)
+    return Saved(growth, callbacks, dict(typed.handles.objects), typed.handles.next, typed.scratch.base)
 
 
 def load(typed: Typed, saved: Saved) -> None:
@@ -39,7 +41,7 @@ def load(typed: Typed, saved: Saved) -> None:
         if signature is not None:
             typed.table.grow(*signature)
             continue
-        extern = instance._api.export(instance._context, instance._instance, name, FUNC)
+        extern = instance.find(name, FUNC)
         if extern is None:  # one that C told of, by its place in the table
             extern = typed.table.get(int(name.split()[-1], 16))
         if extern is None:
@@ -50,3 +52,10 @@ def load(typed: Typed, saved: Saved) -> None:
         callback.serve(typed, typed.table.take_at(index), served)
     typed.handles.objects.update(saved.handles)
     typed.handles.next = saved.next_handle
+    resume(typed, saved)
+
+
+def resume(typed: Typed, saved: Saved) -> None:
+    """What the restored memory has of an instance's own."""
+    if saved.scratch:
+        typed.scratch.use(saved.scratch)

@@ -101,6 +101,8 @@ class FunctionTable:
 
     def _put(self, function: Extern) -> int:
         index = self._instance._api.put_function(self._instance._context, self._extern, function)
+        if index == 0:  # that is NULL
+            return self._put(function)
         if index is None:
             raise BridgeError(
                 f"the function table of {self._instance.name} is full: link it with --growable-table, close callbacks"
@@ -112,13 +114,13 @@ class FunctionTable:
         kind = params, result
         closed = self._closed.setdefault(kind, deque())
         unused = self._unused.setdefault(kind, [])
+        slot = None if unused else self._reusable(closed)
+        if slot is None:
+            if not unused:
+                self.grow(params, result)
+            slot = unused.pop()
         self.used += 1
-        if not unused:
-            slot = self._reusable(closed)
-            if slot is not None:
-                return slot
-            self.grow(params, result)
-        return unused.pop()
+        return slot
 
     def _reusable(self, closed: deque[Slot]) -> Slot | None:
         """The slot that is closed for longest and that no snapshot has as an open one."""

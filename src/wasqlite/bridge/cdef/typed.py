@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 
 from wasqlite.bridge.cdef import calls
@@ -11,14 +12,14 @@ from wasqlite.bridge.cdef.arrays import ArrayType
 from wasqlite.bridge.cdef.buffers import Borrowed
 from wasqlite.bridge.cdef.callback import Callback, register
 from wasqlite.bridge.cdef.handle import Handle, Handles
-from wasqlite.bridge.cdef.heap import Heap, Scratch
+from wasqlite.bridge.cdef.heap import REFUSED, Heap, Scratch
 from wasqlite.bridge.cdef.lib import Lib
 from wasqlite.bridge.cdef.numbers import Number, Scalar
 from wasqlite.bridge.cdef.pointer import TOP, Pointer
 from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.table import FunctionTable
 from wasqlite.bridge.cdef.types import FunctionType, expected
-from wasqlite.bridge.errors import ArgumentTypeError, BridgeError, DeclarationError, PointerError
+from wasqlite.bridge.errors import ArgumentTypeError, DeclarationError, PointerError
 from wasqlite.bridge.record import Record
 
 TYPE_CHECKING = False
@@ -52,6 +53,11 @@ class Typed:
         with self.instance.lock:
             return self.__dict__.get("heap") or Heap(self.instance, self.dropped)
 
+    def living(self) -> None:
+        """Refuse unless the instance is there, to be asked for functions. The lock is held: nobody else is inside."""
+        if self.instance.state.dead is not None:
+            self.instance.refuse()
+
     def drain(self) -> None:
         """Free what was dropped."""
         if self.dropped:
@@ -67,8 +73,7 @@ class Typed:
 
     def temporary(self, ctype: PointerType, size: int) -> Pointer:
         """A Pointer to ``size`` zeroed bytes, for the call that is being made."""
-        address = self.scratch.reserve(size)
-        self.instance.memory.span(address, size)[:] = bytes(size)
+        address = self.scratch.place_zeros(size)
         return ctype.make(self.instance, address, address, address + size)
 
     def new(self, name: str, value: Any = None) -> Pointer:
@@ -77,7 +82,7 @@ class Typed:
         if isinstance(ctype, ArrayType):
             length = ctype.needs(value)
             pointer = self.allocate(ctype.decayed, length * ctype.item.extent(), length)
-            if value is not None and not isinstance(value, int):
+            if value is not None and not (ctype.length is None and isinstance(value, int)):
                 ctype.store(pointer, pointer._address, value)
         elif isinstance(ctype, PointerType):
             pointer = self.allocate(ctype, ctype.target.extent())
@@ -91,7 +96,7 @@ class Typed:
         """Convert as C's cast does: a Pointer or address to a pointer type, a number to a number type."""
         ctype = self.layout.type(name)
         if isinstance(ctype, Number):
-            return Scalar(ctype, ctype.cast(value))
+            return Scalar(ctype, ctype.converted(value))
         if not isinstance(ctype, (PointerType, ArrayType)):
             raise DeclarationError(f"cast() makes numbers and pointers, not {name!r}")
         target = ctype.decayed if isinstance(ctype, ArrayType) else ctype
@@ -115,7 +120,7 @@ class Typed:
     def pointer(self, value: Any, what: str) -> Pointer:
         """``value``, which must be a Pointer of this instance."""
         if not isinstance(value, Pointer):
-            raise BridgeError(f"{what} takes a Pointer, not {type(value).__name__}")
+            raise ArgumentTypeError(f"{what} takes a Pointer, not {type(value).__name__}")
         if value._instance is not self.instance:
             raise PointerError(f"{value!r} belongs to another instance")
         return value
@@ -138,10 +143,12 @@ class Typed:
         """The call of the function in a slot of the table."""
         found = self._functions.get((index, ctype))
         if found is None:
-            extern = self.table.get(index)
-            if extern is None:
-                raise PointerError(f"there is no function at {index:#x} of {self.instance.name}'s function table")
-            found = self._functions[index, ctype] = calls.bind(self, f"function {index:#x}", ctype, extern)
+            with self.instance.lock:
+                self.living()
+                extern = self.table.get(index)
+                if extern is None:
+                    raise PointerError(f"there is no function at {index:#x} of {self.instance.name}'s function table")
+                found = self._functions[index, ctype] = calls.bind(self, f"function {index:#x}", ctype, extern)
         return found
 
     def function_pointer(self, value: Any, ctype: FunctionType) -> int | None:
@@ -152,9 +159,11 @@ class Typed:
         _, extern, found = made
         if not ctype.fits(found):
             raise ArgumentTypeError(f"{ctype.spell('(*)')} does not take {found.spell(value.__name__)}")
-        index = self._indices.get(value)
-        if index is None:
-            index = self._indices[value] = self.table.add(value.__name__, extern)
+        with self.instance.lock:
+            index = self._indices.get(value)
+            if index is None:
+                self.living()
+                index = self._indices[value] = self.table.add(value.__name__, extern)
         return index
 
     def void(self, address: int) -> Pointer:
@@ -189,7 +198,8 @@ class Typed:
         """What is alive in the guest on behalf of Python."""
         heap = self.__dict__.get("heap")
         table = self.__dict__.get("table")
-        self.drain()
+        with suppress(*REFUSED):
+            self.drain()
         return Stats(
             allocations=len(heap.live) if heap else 0,
             bytes=heap.bytes if heap else 0,

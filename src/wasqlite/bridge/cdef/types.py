@@ -114,6 +114,8 @@ class FunctionType(CType):
 def _same(mine: CType, theirs: CType) -> bool:
     if mine is theirs:
         return True
+    if isinstance(mine, FunctionType) and isinstance(theirs, FunctionType):
+        return mine.fits(theirs)
     first, second = getattr(mine, "target", None), getattr(theirs, "target", None)
     return first is not None and second is not None and _same(first, second)
 

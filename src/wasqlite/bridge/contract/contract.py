@@ -42,12 +42,15 @@ class Contract:
     _methods: ClassVar[dict[str, str]]
 
     def __init_subclass__(
-        cls, *, module: str = "", version: int = 1, versions: Iterable[int] = (), **rest: Any
+        cls, *, module: str = "", version: int | None = None, versions: Iterable[int] = (), **rest: Any
     ) -> None:
         super().__init_subclass__(**rest)
         if module:
-            cls.module, cls.version = module, version
-            cls.versions = frozenset((version, *versions))
+            cls.module, cls.version = module, 1
+        if version is not None:
+            cls.version = version
+        if module or version is not None or versions:
+            cls.versions = frozenset((cls.version, *versions))
         if not getattr(cls, "module", "").isidentifier():
             raise DeclarationError(f"{cls.__name__} needs the name of the module that guests import: module=...")
         cls.provided, cls._methods = {}, {}

@@ -94,11 +94,12 @@ class Descriptors:
     ``hosts`` holds the host descriptors once more, for the functions that need nothing else.
     """
 
-    __slots__ = ("__weakref__", "_owner", "_release", "entries", "hosts")
+    __slots__ = ("__weakref__", "_given", "_owner", "_release", "entries", "hosts")
 
     def __init__(self, preopens: Mapping[int, bytes | Preopen], release: Release = os.close) -> None:
         self.entries: dict[int, Entry] = {}
         self.hosts = Hosts()
+        self._given: dict[int, Entry] = {}
         self._release = release
         self._owner = os.getpid()
         _alive.add(self)
@@ -114,10 +115,22 @@ class Descriptors:
                 descriptor = os.open(host, _OPEN_PREOPEN)
                 entry = Entry(descriptor, FILETYPE_DIRECTORY, confined=confined, name=name, path=host)
                 entry.writable, entry.links, entry.plain = preopen.writable, preopen.links, preopen.plain
-                self.put(fd, entry)
+                self.give(fd, entry)
         except BaseException:
             self.close()
             raise
+
+    def give(self, fd: int, entry: Entry) -> None:
+        """Let the guest find ``entry`` open as ``fd``."""
+        self._given[fd] = entry
+        self.put(fd, entry)
+
+    def reset(self) -> None:
+        """Close what the guest has opened, and open what it has closed, or moved: it has what it found at first."""
+        for fd in list(self.entries):
+            self.remove(fd)
+        for fd, entry in self._given.items():
+            self.put(fd, entry)
 
     def put(self, fd: int, entry: Entry) -> None:
         """Let ``fd`` stand for ``entry``."""
@@ -174,7 +187,8 @@ class Descriptors:
         entry = self.entry(fd)
         self.hosts.pop(fd, None)
         del self.entries[fd]
-        self._close(entry)
+        if entry.name is None:  # a preopened directory stays open on the host, for ``reset``
+            self._close(entry)
 
     def _close(self, entry: Entry) -> None:
         if entry.host < 0:
@@ -217,7 +231,11 @@ class Descriptors:
     def _drain(self) -> Iterable[Entry]:
         self.hosts.clear()
         while self.entries:
-            yield self.entries.popitem()[1]
+            entry = self.entries.popitem()[1]
+            if entry.name is None:
+                yield entry
+        while self._given:
+            yield self._given.popitem()[1]
 
 
 _alive: weakref.WeakSet[Descriptors] = weakref.WeakSet()

@@ -77,11 +77,13 @@ def functions(memory: Memory, table: Descriptors) -> list[HostFunction]:
         # Both must be writable: a link from where is only read to where may be written would open a way to write.
         directory, new_directory = _linkable(table, fd), _linkable(table, new_fd)
         name, new_name = guest_path(memory, path, size), guest_path(memory, new_path, new_size)
+        follow = bool(lookup & LOOKUP_FOLLOW)
         with (
-            resolved(directory, name, bool(lookup & LOOKUP_FOLLOW)) as (parent, last),
+            resolved(directory, name, follow) as (parent, last),
             resolved(new_directory, new_name, follow=False) as (new_parent, new_last),
         ):
-            os.link(last, new_last, src_dir_fd=parent, dst_dir_fd=new_parent, follow_symlinks=False)
+            follow = follow and not directory.confined
+            os.link(last, new_last, src_dir_fd=parent, dst_dir_fd=new_parent, follow_symlinks=follow)
 
     def path_symlink(target: int, target_size: int, fd: int, path: int, size: int) -> None:
         directory = _linkable(table, fd)

@@ -10,9 +10,9 @@ from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi import attributes, transfer
 from wasqlite.bridge.wasi.denied import denied
 from wasqlite.bridge.wasi.descriptors import Descriptors, Preopen, Release
-from wasqlite.bridge.wasi.errno import EIO, ENOENT, EXPECTED, SUCCESS
+from wasqlite.bridge.wasi.errno import EIO, ENAMETOOLONG, ENOENT, ENOTDIR, EXPECTED, SUCCESS, WasiError
 from wasqlite.bridge.wasi.failures import Failures
-from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPE_DIRECTORY, LOOKUP_FOLLOW, MODULE
+from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPE_DIRECTORY, FILETYPES, LOOKUP_FOLLOW, MODULE, PATH_MAX
 from wasqlite.bridge.wasi.open import CreateMode, guest_path, open_path
 from wasqlite.bridge.wasi.resolve import resolved
 
@@ -127,7 +127,7 @@ class WasiFiles:
         """The attributes of what a path names."""
         try:
             found = self.status(fd, path, size, bool(lookup & LOOKUP_FOLLOW))
-            FILESTAT.pack_into(self._memory.span(out, FILESTAT.size), 0, *transfer.filestat(found))
+            transfer.put_filestat(self._memory.span(out, FILESTAT.size), found)
             return SUCCESS
         except FileNotFoundError:
             return ENOENT  # an answer, and no failure: a missing journal is the rule
@@ -143,6 +143,8 @@ class WasiFiles:
         directory = self._table.entries.get(fd)
         if directory is None or directory.filetype != FILETYPE_DIRECTORY:
             directory = self._table.directory(fd)
+        if size > PATH_MAX:
+            raise WasiError(ENAMETOOLONG)  # before all of the guest's memory is copied
         name = self._memory.view[path : path + size].tobytes()
         if name not in self._checked or len(name) != size:
             name = guest_path(self._memory, path, size)
@@ -208,10 +210,15 @@ class WasiFiles:
             directory, new_directory = self._table.changeable(fd), self._table.changeable(new_fd)
             name = guest_path(self._memory, path, size)
             new_name = guest_path(self._memory, new_path, new_size)
+            slash = name.endswith(b"/") or new_name.endswith(b"/")  # only a directory may be called so
             with (
-                resolved(directory, name, follow=False) as (parent, last),
-                resolved(new_directory, new_name, follow=False) as (new_parent, new_last),
+                resolved(directory, name.rstrip(b"/"), follow=False) as (parent, last),
+                resolved(new_directory, new_name.rstrip(b"/"), follow=False) as (new_parent, new_last),
             ):
+                if slash:
+                    mode = os.stat(last, dir_fd=parent, follow_symlinks=False).st_mode
+                    if FILETYPES[mode >> 12] != FILETYPE_DIRECTORY:
+                        raise WasiError(ENOTDIR)
                 os.rename(last, new_last, src_dir_fd=parent, dst_dir_fd=new_parent)
             return SUCCESS
         except EXPECTED as error:

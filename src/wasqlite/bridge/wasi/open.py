@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.descriptors import Entry
-from wasqlite.bridge.wasi.errno import EACCES, EINVAL, ENAMETOOLONG, ENOTCAPABLE, EROFS, WasiError
+from wasqlite.bridge.wasi.errno import EACCES, EINVAL, EMFILE, ENAMETOOLONG, ENOTCAPABLE, EROFS, WasiError
 from wasqlite.bridge.wasi.layout import (
     FDFLAG_APPEND,
     FDFLAG_DSYNC,
@@ -16,12 +16,14 @@ from wasqlite.bridge.wasi.layout import (
     FDFLAG_SYNC,
     FILETYPE_DIRECTORY,
     FILETYPE_REGULAR,
+    FILETYPE_SYMLINK,
     FILETYPES,
     OFLAG_CREAT,
     OFLAG_DIRECTORY,
     OFLAG_EXCL,
     OFLAG_TRUNC,
     PATH_MAX,
+    RIGHT_FD_WRITE,
     RIGHTS_READING,
     RIGHTS_WRITING,
 )
@@ -48,6 +50,7 @@ FDFLAGS = {
 _CHANGING = OFLAG_CREAT | OFLAG_TRUNC
 _UNBLOCKED = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 """So that opening a FIFO neither blocks nor a terminal becomes ours; for regular files it means nothing."""
+_PLAIN = (FILETYPE_REGULAR, FILETYPE_DIRECTORY)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -77,6 +80,8 @@ def open_path(
     """Open ``path`` below ``directory``. Errors: OSError, WasiError."""
     if oflags & ~0xF or fdflags & ~0x1F:
         raise WasiError(EINVAL)
+    if not rights & RIGHT_FD_WRITE:
+        rights &= ~RIGHTS_WRITING  # some programs, such as Go's, ask to truncate what they open for reading
     if not directory.writable and (oflags & _CHANGING or rights & RIGHTS_WRITING):
         raise WasiError(EROFS)
     flags = _access(oflags, rights, directory.inheriting)
@@ -91,12 +96,15 @@ def open_path(
     # An exclusive creation never follows a link, so resolving must not do it either.
     follow = follow and not oflags & OFLAG_EXCL
     with resolved(directory, path, follow) as (parent, name):
+        if directory.plain:
+            _check_plain(parent, name, follow=not flags & _NOFOLLOW)
+            _check_room(parent)
         chosen = create_mode(parent, name, bool(oflags & OFLAG_EXCL)) if create_mode and oflags & OFLAG_CREAT else None
         host = _open(parent, name, flags, chosen[0] if chosen else DEFAULT_MODE)
     try:
         status = os.fstat(host)
         filetype = FILETYPES[status.st_mode >> 12]
-        if directory.plain and filetype not in (FILETYPE_REGULAR, FILETYPE_DIRECTORY):
+        if directory.plain and filetype not in _PLAIN:
             raise WasiError(EACCES)
         if chosen:
             _adopt(host, status, *chosen)
@@ -117,6 +125,16 @@ def open_path(
         raise
 
 
+def _check_plain(parent: int, name: bytes, *, follow: bool) -> None:
+    """EACCES for a device or a FIFO, which would notice that it is opened. (Who opens a link gets an error anyway.)"""
+    try:
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=follow).st_mode
+    except FileNotFoundError:
+        return
+    if FILETYPES[mode >> 12] not in (*_PLAIN, FILETYPE_SYMLINK):
+        raise WasiError(EACCES)
+
+
 def _access(oflags: int, rights: int, granted: int) -> int:
     """O_RDONLY, O_WRONLY or O_RDWR; ENOTCAPABLE for a right that the directory does not give away."""
     read, write = rights & RIGHTS_READING, rights & RIGHTS_WRITING
@@ -124,6 +142,17 @@ def _access(oflags: int, rights: int, granted: int) -> int:
         raise WasiError(ENOTCAPABLE)
     access = (os.O_RDWR if read else os.O_WRONLY) if write else os.O_RDONLY
     return access | _CLOEXEC
+
+
+def _check_room(directory: int) -> None:
+    """EMFILE where a file would get one of the last quarter of the process's descriptors: they are not for guests."""
+    import resource
+
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(directory)
+    os.close(lowest)
+    if lowest >= most // 4 * 3 and most != resource.RLIM_INFINITY:
+        raise WasiError(EMFILE)
 
 
 def _open(parent: int, name: bytes, flags: int, mode: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.memory import Memory
-from wasqlite.bridge.wasi.errno import EBADF, EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, answer
+from wasqlite.bridge.wasi.errno import EBADF, EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, WasiError, answer
 from wasqlite.bridge.wasi.layout import EVENT, MODULE, SUBSCRIPTION, U64
 
 MAX_SUBSCRIPTIONS = 1024
@@ -15,6 +15,7 @@ LONGEST_SLEEP = 10**8
 """Seconds; what is longer wakes up early, which a guest must expect anyway."""
 
 _CLOCK = 0
+_LAST_KIND = 2
 _ABSOLUTE = 1
 
 
@@ -42,11 +43,12 @@ class Clocks:
         return True
 
 
-def functions(memory: Memory, clocks: Clocks | None = None) -> list[HostFunction]:
+def functions(memory: Memory, clocks: Clocks | None = None, *, stops: bool = False) -> list[HostFunction]:
     """``poll_oneoff``, ``clock_time_get`` and ``clock_res_get``.
 
     The clock comes along because an absolute deadline means nothing on another one's scale: wasmtime's own
-    monotonic clock starts at zero with the instance.
+    monotonic clock starts at zero with the instance. ``stops``: what ends a sleep with an exception stops the guest;
+    else it goes on with an error.
     """
     time_of = clocks or Clocks()
 
@@ -86,7 +88,7 @@ def functions(memory: Memory, clocks: Clocks | None = None) -> list[HostFunction
 
     return [
         # Not retried: what a signal handler raises cuts the sleep short.
-        HostFunction(MODULE, "poll_oneoff", "iiii", "i", poll_oneoff, on_error=EIO),
+        HostFunction(MODULE, "poll_oneoff", "iiii", "i", poll_oneoff, on_error=None if stops else EIO),
         HostFunction(MODULE, "clock_time_get", "iIi", "i", clock_time_get, on_error=EIO, retry=True),
         HostFunction(MODULE, "clock_res_get", "ii", "i", clock_res_get, on_error=EIO, retry=True),
     ]
@@ -98,6 +100,8 @@ def _wait(asked: list[tuple[int, ...]], clocks: Clocks) -> list[tuple[int, int, 
     deadlines = []
     now = started = clocks.now[-1]() if clocks.now else 0
     for userdata, kind, clock, timeout, _, flags in asked:
+        if kind > _LAST_KIND:
+            raise WasiError(EINVAL)
         if kind != _CLOCK:  # files never block; a descriptor stands where a clock would
             ready.append((userdata, SUCCESS if clocks.is_open(clock) else EBADF, kind))
         elif clock >= len(clocks.now):

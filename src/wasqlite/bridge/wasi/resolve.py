@@ -6,9 +6,11 @@ import errno
 import os
 
 from wasqlite.bridge.wasi.descriptors import Entry
-from wasqlite.bridge.wasi.errno import ELOOP, ENOENT, ENOTCAPABLE, WasiError
+from wasqlite.bridge.wasi.errno import ELOOP, ENAMETOOLONG, ENOENT, ENOTCAPABLE, WasiError
 
 MAX_SYMLINKS = 40
+MAX_DEPTH = 128
+"""Directories that a path goes down into: each takes a descriptor meanwhile, and a path has room for 2,048 names."""
 
 _STEP = (
     getattr(os, "O_PATH", os.O_RDONLY)
@@ -73,6 +75,8 @@ def _walk(root: int, path: bytes, follow: bool, steps: list[int]) -> bytes:
             if target is None and last:
                 return name
             if target is None:
+                if len(steps) >= MAX_DEPTH:
+                    raise WasiError(ENAMETOOLONG)
                 steps.append(os.open(name, _STEP, dir_fd=here))
             else:
                 links += 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 from collections.abc import Callable
 
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.memory import Memory
 from wasqlite.bridge.wasi.descriptors import Descriptors, Entry
-from wasqlite.bridge.wasi.errno import EBADF, EIO, ESPIPE, EXPECTED, SUCCESS, WasiError, answer
+from wasqlite.bridge.wasi.errno import EBADF, EIO, ENOTSUP, ESPIPE, EXPECTED, SUCCESS, WasiError, answer
 from wasqlite.bridge.wasi.layout import (
     FILESTAT,
     FILETYPE_CHARACTER,
@@ -18,7 +19,6 @@ from wasqlite.bridge.wasi.layout import (
     RIGHT_FD_SEEK,
     RIGHT_FD_TELL,
     RIGHTS_ALL,
-    RIGHTS_READING,
     RIGHTS_WRITING,
 )
 from wasqlite.bridge.wasi.transfer import vectors
@@ -38,13 +38,12 @@ _RIGHTS = RIGHTS_ALL & ~(RIGHT_FD_SEEK | RIGHT_FD_TELL)
 
 
 class StreamEntry(Entry):
-    """A descriptor that is no file of the host's."""
+    """A descriptor that is no file of the host's: one to read from, or one to write to."""
 
     __slots__ = ("read", "write")
 
     def __init__(self, read: Read | None, write: Write | None) -> None:
-        rights = _RIGHTS & ~(RIGHTS_READING | RIGHTS_WRITING if read is None and write is None else 0)
-        rights &= ~(RIGHTS_WRITING if write is None else RIGHT_FD_READ)
+        rights = _RIGHTS & ~(RIGHTS_WRITING if write is None else RIGHT_FD_READ)
         super().__init__(-1, FILETYPE_CHARACTER, confined=True, rights=rights, inheriting=0, writable=False)
         self.read = read
         self.write = write
@@ -62,7 +61,9 @@ def reader(stream: Any) -> Read:
     rest = bytearray()
 
     def reading(size: int) -> bytes:
-        data = bytes(rest) or read(size) or b""
+        data = bytes(rest) or read(size)
+        if data is None:
+            raise BlockingIOError(errno.EAGAIN, f"{stream!r} has nothing to read now, and does not wait")
         if isinstance(data, str):
             data = data.encode()
         rest[:] = data[size:]
@@ -75,11 +76,14 @@ def writer(stream: Any) -> Write:
     """The way to write to a policy's ``stdout`` or ``stderr``."""
     if stream == "discard":
         return lambda data: None
-    if not isinstance(stream, io.TextIOBase):
+    # Not all text streams have that base, such as temporary files.
+    if not (isinstance(stream, io.TextIOBase) or hasattr(stream, "encoding")):
 
         def write(data: bytes) -> None:
             while data:
-                written = stream.write(data)  # a raw stream may take a part
+                written = stream.write(data)  # a raw stream may take a part, or None of it; others do not count
+                if written is None and isinstance(stream, io.RawIOBase):
+                    raise BlockingIOError(errno.EAGAIN, f"{stream!r} takes nothing now, and does not wait")
                 data = data[len(data) if written is None else written :]
 
         return write
@@ -146,6 +150,9 @@ def functions(memory: Memory, table: Descriptors, others: list[HostFunction]) ->
         except EXPECTED as error:
             return answer(error)
 
+    def fd_fdstat_set_flags(entry: StreamEntry, flags: int) -> int:
+        return SUCCESS if flags == entry.flags else ENOTSUP
+
     def unseekable(entry: StreamEntry, *_: int) -> int:
         return ESPIPE
 
@@ -153,7 +160,8 @@ def functions(memory: Memory, table: Descriptors, others: list[HostFunction]) ->
         "fd_read": fd_read,
         "fd_write": fd_write,
         "fd_filestat_get": fd_filestat_get,
+        "fd_fdstat_set_flags": fd_fdstat_set_flags,
     }
-    for name in ("fd_seek", "fd_tell", "fd_pread", "fd_pwrite", "fd_advise", "fd_allocate", "fd_fdstat_set_flags"):
+    for name in ("fd_seek", "fd_tell", "fd_pread", "fd_pwrite", "fd_advise", "fd_allocate"):
         special[name] = unseekable
     return [replaced(name, on_stream) for name, on_stream in special.items()]

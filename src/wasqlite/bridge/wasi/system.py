@@ -24,7 +24,7 @@ _SLICE = 0.05
 class System:
     """What a guest takes for its operating system. ``state`` is the instance's, ``name`` its module's."""
 
-    __slots__ = ("_files", "_memory", "_name", "_policy", "_state")
+    __slots__ = ("_files", "_memory", "_name", "_policy", "_random", "_state")
 
     def __init__(self, name: str, memory: Memory, policy: Policy, state: State) -> None:
         self._name = name
@@ -35,12 +35,15 @@ class System:
             fd: Preopen(os.fsencode(directory.path), os.fsencode(name), directory.writable, directory.links, plain=True)
             for fd, (name, directory) in enumerate(policy.directories, FIRST_PREOPEN)
         }
-        self._files = WasiFiles(memory, preopens)
-        standard = (policy.stdin, policy.stdout, policy.stderr)
-        for fd, stream in enumerate(standard):
+        standard = {}
+        for fd, stream in enumerate((policy.stdin, policy.stdout, policy.stderr)):
             if stream is not None:
                 read, write = (streams.reader(stream), None) if fd == 0 else (None, streams.writer(stream))
-                self._files.table.put(fd, streams.StreamEntry(read, write))
+                standard[fd] = streams.StreamEntry(read, write)
+        self._random = process.randomness(policy.random)
+        self._files = WasiFiles(memory, preopens)  # last: nobody would close it if something failed after it
+        for fd, entry in standard.items():
+            self._files.table.give(fd, entry)
 
     def functions(self) -> Iterable[HostFunction]:
         """The imports; of two with one name the later one counts."""
@@ -49,15 +52,12 @@ class System:
         yield from files
         yield from directories.functions(memory, self._files.table)
         yield from streams.functions(memory, self._files.table, files)
-        for function in poll.functions(memory, self._clocks()):
-            if function.name == "poll_oneoff":
-                function.on_error = None  # who stops a sleep stops the guest
-            yield function
+        yield from poll.functions(memory, self._clocks(), stops=True)
         yield from process.functions(
             memory,
             [os.fsencode(argument) for argument in policy.arguments],
             [os.fsencode(f"{name}={value}") for name, value in policy.variables],
-            process.randomness(policy.random),
+            self._random,
         )
 
     def reason(self) -> str | None:
@@ -66,9 +66,8 @@ class System:
         return f"the guest has files open: {', '.join(paths)}" if paths else None
 
     def release(self) -> None:
-        """Close the files that the guest has opened itself."""
-        for fd in self._files.opened():
-            self._files.table.remove(fd)
+        """Close the files that the guest has opened itself, and let it have again what it was opened with."""
+        self._files.table.reset()
 
     def close(self) -> None:
         """Close all that the guest has open."""

@@ -13,6 +13,7 @@ from wasqlite.bridge.wasi.errno import EINVAL, EIO, ENOTSUP, EXPECTED, SUCCESS, 
 from wasqlite.bridge.wasi.failures import Failures
 from wasqlite.bridge.wasi.layout import FILESTAT, FILETYPES, IOV_MAX, IOVEC, IOVECS, MODULE, U32, U64
 
+_pack_filestat = FILESTAT.pack_into
 _WHENCE = (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END)
 
 Positional = Callable[[int, Sequence[memoryview], int], int]
@@ -24,18 +25,18 @@ def _absent(*_: object) -> int:
     raise WasiError(ENOTSUP)
 
 
-def filestat(of: os.stat_result) -> tuple[int, int, int, int, int, int, int, int]:
-    """The fields of FILESTAT."""
-    return (
-        of.st_dev,
-        of.st_ino,
-        FILETYPES[of.st_mode >> 12],
-        of.st_nlink,
-        of.st_size,
-        of.st_atime_ns,
-        of.st_mtime_ns,
-        of.st_ctime_ns,
-    )
+def put_filestat(target: memoryview, of: os.stat_result) -> None:
+    """Write the attributes of a file as FILESTAT."""
+    which = of.st_dev, of.st_ino, FILETYPES[of.st_mode >> 12], of.st_nlink, of.st_size
+    try:
+        _pack_filestat(target, 0, *which, of.st_atime_ns, of.st_mtime_ns, of.st_ctime_ns)
+    except struct.error:  # a time after 2262
+        _pack_filestat(target, 0, *which, *map(_timestamp, (of.st_atime_ns, of.st_mtime_ns, of.st_ctime_ns)))
+
+
+def _timestamp(time: int) -> int:
+    """The number with the bits of WASI's unsigned one, which goes on until 2554; at most that, at least 1677."""
+    return min(time - (1 << 64), -1) if time >= 1 << 63 else max(time, -(1 << 63))
 
 
 def vectors(memory: Memory, iovs: int, count: int) -> list[memoryview]:
@@ -118,11 +119,9 @@ def _plain(hosts: Hosts, failures: Failures, name: str, call: Callable[..., obje
 
 
 def _filestat_get(memory: Memory, hosts: Hosts, failures: Failures) -> Callable[[int, int], int]:
-    fstat, pack, size = os.fstat, FILESTAT.pack_into, FILESTAT.size
-
     def fd_filestat_get(fd: int, out: int) -> int:
         try:
-            pack(memory.span(out, size), 0, *filestat(fstat(hosts[fd])))
+            put_filestat(memory.span(out, FILESTAT.size), os.fstat(hosts[fd]))
             return SUCCESS
         except EXPECTED as error:
             return failures.on_descriptor("fd_filestat_get", error, fd)

@@ -91,9 +91,8 @@ static void take_out(block *b) {
 /* A free block of at least `size` bytes: the first of the next class all of whose blocks are large enough. */
 static block *find(uint32_t size) {
   uint32_t row, step;
-  if (size >= LINEAR) size += (1u << (31 - (uint32_t)__builtin_clz(size) - STEPS_LOG2)) - 1;
+  if (size >= LINEAR && __builtin_add_overflow(size, (1u << (31 - (uint32_t)__builtin_clz(size) - STEPS_LOG2)) - 1, &size)) return NULL;
   class_of(size, &row, &step);
-  if (row >= ROWS) return NULL;
   uint32_t steps = steps_used[row] & ~0u << step;
   if (!steps) {
     uint32_t rows = row + 1 < 32 ? rows_used & ~0u << (row + 1) : 0;
@@ -141,10 +140,9 @@ static int grow(uint32_t size) {
     /* The first block begins 4 bytes before a multiple of 8, so that payloads are aligned. */
     uintptr_t start = (((uintptr_t)&__heap_base + WORD + 7) & ~(uintptr_t)7) - WORD;
     uintptr_t end = held * PAGE - WORD; /* the last word, 4 bytes before a multiple of 8 as well */
-    if (end < start + SMALLEST) end = start;
-    last = (block *)end;
-    last->word = 0;
-    if (end > start) {
+    if (end >= start + SMALLEST) { /* or else the data end just where the memory does */
+      last = (block *)end;
+      last->word = 0;
       block *b = (block *)start;
       b->word = (uint32_t)(end - start);
       insert(b);
@@ -162,11 +160,9 @@ static int grow(uint32_t size) {
     if (old == (size_t)-1) return 0;
   }
   block *b = last;
-  uint32_t flags = b->word & FREE_BEFORE;
-  if ((uint32_t)(uintptr_t)b + WORD != (uint32_t)(old * PAGE)) { /* somebody else took memory in between */
-    b = (block *)(uintptr_t)(old * PAGE + WORD);
-    flags = 0;
-  }
+  uint32_t flags = 0;
+  if (b && (uintptr_t)b + WORD == old * PAGE) flags = b->word & FREE_BEFORE;
+  else b = (block *)(uintptr_t)(old * PAGE + WORD); /* the heap's first memory, or somebody else took some in between */
   last = (block *)(uintptr_t)((old + more) * PAGE - WORD);
   last->word = 0;
   b->word = (uint32_t)((uintptr_t)last - (uintptr_t)b) | flags;
@@ -251,15 +247,14 @@ void *realloc(void *p, size_t n) {
 }
 
 void *aligned_alloc(size_t alignment, size_t n) {
-  uint32_t size = block_size(n);
-  if (!alignment || alignment & (alignment - 1) || alignment > 1u << 24 || !size) {
+  if (!alignment || alignment & (alignment - 1) || alignment > 1u << 24) {
     errno = EINVAL;
     return NULL;
   }
   if (alignment <= 8) return malloc(n);
-  if (n > 0xFF000000u - alignment) return NULL;
-  char *p = malloc(n + alignment + SMALLEST);
+  char *p = malloc(n > 0xFE000000u ? SIZE_MAX : n + alignment + SMALLEST);
   if (!p) return NULL;
+  uint32_t size = block_size(n);
   /* What is before the aligned address becomes a free block, which needs room for itself. */
   char *aligned = (char *)(((uintptr_t)p + alignment - 1) & ~(uintptr_t)(alignment - 1));
   if (aligned != p && aligned - p < SMALLEST) aligned += alignment;
