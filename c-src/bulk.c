@@ -149,22 +149,40 @@ static looping *lookup(sqlite3_stmt *stmt, uint32_t width) {
   return entry;
 }
 
+/* Whether the source has a row to begin with; it is not taken. */
+static int peek(row_source *rows) {
+  if (rows->columns) return ROWS_NEXT; /* what comes in columns was looked at by the host */
+  const row_source before = *rows;
+  int found = rows->next(rows);
+  *rows = before;
+  return found;
+}
+
 int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   sqlite3 *db = sqlite3_db_handle(stmt);
   if (source || !bulk_allowed(db)) return 0;
   looping *entry = lookup(stmt, rows->width);
   if (!entry || !entry->loop.stmt) return 0;
+  /* Without a row, AUTOINCREMENT would write its counter all the same. */
+  int found = entry->loop.sequence_register ? peek(rows) : ROWS_NEXT;
+  if (found != ROWS_NEXT) {
+    *out = (bulk_outcome){.rc = SQLITE_DONE, .unsuitable = found == ROWS_UNSUITABLE};
+    return 1;
+  }
   sqlite3_int64 changes = sqlite3_changes64(db), total = sqlite3_total_changes64(db);
   uint32_t first = rows->row;
   source = rows;
   source->cells = entry->loop.registers;
   loop = &entry->loop;
-  loop->changes = loop->changes_before = 0;
-  appends = bulk_appends(loop);
+  appends = bulk_begin(loop);
   state = ROWS_END;
   int rc = sqlite3_step(loop->stmt);
   source = NULL;
+  /* The row that was being inserted when an error came is read, and not in. */
+  out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
+  int kept = rc != SQLITE_DONE && out->done > 0 ? bulk_keep_sequence(loop) : SQLITE_OK;
   int error = sqlite3_reset(loop->stmt); /* only now it says which one it was */
+  if (kept) error = kept;
   if (rc != SQLITE_DONE) rc = error;
   rows->cells = rows->own_cells;
   if (rc == SQLITE_SCHEMA) { /* before the first row: the schema has changed, and it may not be fit for it any more */
@@ -173,8 +191,6 @@ int bulk_insert(sqlite3_stmt *stmt, row_source *rows, bulk_outcome *out) {
   }
   out->rc = rc;
   out->unsuitable = rc == SQLITE_DONE && state == ROWS_UNSUITABLE;
-  /* The row that was being inserted when an error came is read, and not in. */
-  out->done = rows->row - first - (rc != SQLITE_DONE && rows->row > first);
   out->changes = loop->changes;
   sqlite3_int64 last = rc != SQLITE_DONE ? 0 : out->done > 0 ? loop->changes - loop->changes_before : changes;
   bulk_count(db, last, total + loop->changes);

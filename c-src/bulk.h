@@ -30,6 +30,7 @@ typedef struct append_program {
   int sources[BULK_COLUMNS]; /* the registers where their values are: of the row, constants; 0: NULL */
   int key;                /* the register with the value of the column that is the rowid; 0: there is none */
   int not_null[BULK_COLUMNS], not_nulls; /* registers that hold no NULL */
+  int sequence;           /* the register with the largest rowid that AUTOINCREMENT has given; 0: there is none */
   int counts, sets_rowid; /* whether OP_Insert counts the row, and whether it is the connection's last rowid */
   int steps;              /* of the program, per row */
   const char *affinity;   /* of columns, as OP_MakeRecord has it: may end early */
@@ -46,6 +47,12 @@ typedef struct bulk_loop {
   int patience;          /* with tries that come to nothing */
   unsigned steps;        /* since the last progress callback */
   sqlite3_int64 changes, changes_before; /* when the last row was asked for, and when the one before it was */
+  /* AUTOINCREMENT: the register (0: it has none), schema and table; the counter at the last row that was asked for, and at the first, where
+   * it comes from a row of sqlite_sequence. */
+  int sequence_register, sequence_schema;
+  const char *sequence_table;
+  int begun, sequence_is_known;
+  sqlite3_int64 sequence, sequence_before, sequence_rowid;
 } bulk_loop;
 
 /* The statement again, with its rows from `table`; what is inserted when one fails stays. 0: not possible. */
@@ -54,8 +61,8 @@ int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const s
 /* A row is in the registers: what SQLite has to say about its size and encoding. SQLITE_OK or an error. */
 int bulk_check(bulk_loop *loop, uint32_t row_bytes, uint32_t width);
 
-/* Whether rows may be appended without the program. */
-int bulk_appends(bulk_loop *loop);
+/* To be called before each run: whether rows may be appended without the program. */
+int bulk_begin(bulk_loop *loop);
 
 enum { BULK_DECLINED = -1 };
 
@@ -71,6 +78,9 @@ int bulk_allowed(sqlite3 *db);
 
 /* To be called before each row. */
 void bulk_next(bulk_loop *loop);
+
+/* The statement has failed after some rows, and not come to where it would have written AUTOINCREMENT's counter. SQLITE_OK or an error. */
+int bulk_keep_sequence(bulk_loop *loop);
 
 /* Sets what changes() and total_changes() say. */
 void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total);

@@ -16,10 +16,11 @@ static int source_of(const int (*moves)[2], int count, int to) {
 }
 
 /* Reads the program from where it takes a row, which is in registers from `first` on, to where it goes back for the next one. */
-static int append_find(const Vdbe *program, int first, int width, append_program *out) {
+static int append_find(const Vdbe *program, int first, int width, int sequence, append_program *out) {
   const VdbeOp *ops = program->aOp;
   int moves[BULK_COLUMNS + 1][2], moved = 0, from = 0, rowid = 0;
   memset(out, 0, sizeof *out);
+  out->sequence = sequence;
   while (from < program->nOp && ops[from].opcode != OP_OpenWrite) from++;
   out->cursor = from < program->nOp ? ops[from].p1 : 0;
   if (++from >= program->nOp || ops[from].opcode != OP_Yield) return 0;
@@ -39,7 +40,7 @@ static int append_find(const Vdbe *program, int first, int width, append_program
         break;
       case OP_NotNull: /* a new rowid for NULL */
         if (!out->key || op->p1 != rowid || op->p2 != at + 2 || at + 4 >= program->nOp) return 0;
-        if (op[1].opcode != OP_NewRowid || op[1].p1 != out->cursor || op[1].p2 != rowid || op[1].p3) return 0;
+        if (op[1].opcode != OP_NewRowid || op[1].p1 != out->cursor || op[1].p2 != rowid || op[1].p3 != sequence) return 0;
         if (op[2].opcode != OP_MustBeInt || op[2].p1 != rowid || op[2].p2) return 0;
         at += 2;
         break;
@@ -48,8 +49,11 @@ static int append_find(const Vdbe *program, int first, int width, append_program
         at = op->p2 - 1;
         break;
       case OP_NewRowid:
-        if (rowid || op->p1 != out->cursor || op->p3) return 0;
+        if (rowid || op->p1 != out->cursor || op->p3 != sequence) return 0;
         rowid = op->p2;
+        break;
+      case OP_MemMax:
+        if (!rowid || op->p1 != sequence || op->p2 != rowid) return 0;
         break;
       case OP_HaltIfNull:
       case OP_IsNull: /* the latter in OR IGNORE */
@@ -159,8 +163,10 @@ static const u8 *make_record(Mem *registers, const append_program *program, int 
   return start;
 }
 
-int bulk_appends(bulk_loop *loop) {
+int bulk_begin(bulk_loop *loop) {
   const sqlite3 *db = ((Vdbe *)loop->stmt)->db;
+  loop->changes = loop->changes_before = 0;
+  loop->begun = 0;
   loop->at_end = 0;
   loop->patience = PATIENCE;
   return loop->appends && !HAS_UPDATE_HOOK(db) && ENC(db) == SQLITE_UTF8;
@@ -187,7 +193,8 @@ int bulk_append(bulk_loop *loop) {
   const append_program *append = &loop->append;
   VdbeCursor *table = program->apCsr[append->cursor];
   Mem *registers = program->aMem;
-  if (loop->patience < 0 || !table || table->eCurType != CURTYPE_BTREE || !table->isTable || table->useRandomRowid) return BULK_DECLINED;
+  Mem *sequence = append->sequence ? &registers[append->sequence] : NULL;
+  if (loop->patience < 0 || (sequence && !(sequence->flags & MEM_Int)) || !table || table->eCurType != CURTYPE_BTREE || !table->isTable || table->useRandomRowid) return BULK_DECLINED;
   if (interrupted(loop, db)) return SQLITE_INTERRUPT;
 
   BtCursor *cursor = table->uc.pCursor;
@@ -201,8 +208,9 @@ int bulk_append(bulk_loop *loop) {
   i64 key;
   const Mem *given = &registers[append->key];
   if (!append->key || (given->flags & MEM_Null)) {
-    if (loop->last == LARGEST_INT64) return give_up(loop);
+    if (loop->last == LARGEST_INT64 || (sequence && sequence->u.i == LARGEST_INT64)) return give_up(loop);
     key = loop->last + 1;
+    if (sequence && key <= sequence->u.i) key = sequence->u.i + 1;
   } else {
     key = given->u.i;
     if (!(given->flags & MEM_Int) || (key <= loop->last && !empty)) return give_up(loop);
@@ -214,6 +222,7 @@ int bulk_append(bulk_loop *loop) {
   payload.pData = make_record(registers, append, program->minWriteFileFormat >= 4, &payload.nData);
   if (!payload.pData || payload.nData > db->aLimit[SQLITE_LIMIT_LENGTH]) return give_up(loop);
 
+  if (sequence && sequence->u.i < key) sequence->u.i = key;
   if (append->counts) program->nChange++;
   if (append->sets_rowid) db->lastRowid = key;
   rc = sqlite3BtreeInsert(cursor, &payload, BTREE_APPEND, place);

@@ -8,7 +8,7 @@
  * clauses, so there must be none: in the program without OR FAIL all constraints abort. OR IGNORE and OR REPLACE stay what they are. Statements
  * are fit for it when their
  * program consists of operations on a list: no function that might ask for the time, for the number of changes or call back, no trigger, no
- * foreign key, no AUTOINCREMENT (which writes its counter at the end). There is no statement journal: what is inserted stays inserted,
+ * foreign key. There is no statement journal: what is inserted stays inserted,
  * whatever the error; so a single statement must not have one either. It is used inside transactions only: elsewhere each row is one. Nor when
  * somebody watches statements. */
 
@@ -30,12 +30,16 @@ static const u8 loops_with[] = {
     OP_Delete,    OP_IdxDelete, OP_IdxRowid,  OP_Column,
 };
 
+/* AUTOINCREMENT: the counter is looked up before the first row, and written after the last. */
+static const u8 sequence_with[] = {OP_OpenRead, OP_Rewind, OP_Rowid, OP_AddImm, OP_Next, OP_MemMax};
+
 /* The number of its constraints, or -1. */
 static int fitting(const Vdbe *program, const sqlite3_module *module, int action) {
-  int tables = 0, constraints = 0;
+  int tables = 0, constraints = 0, sequences = 0, of_sequence = 0;
   for (int i = 0; i < program->nOp; i++) {
     const VdbeOp *op = &program->aOp[i];
-    if (!memchr(loops_with, op->opcode, sizeof loops_with)) return -1;
+    if (memchr(sequence_with, op->opcode, sizeof sequence_with)) of_sequence++, sequences += op->opcode == OP_MemMax;
+    else if (!memchr(loops_with, op->opcode, sizeof loops_with)) return -1;
     if (op->opcode == OP_VOpen) {
       if (op->p4.pVtab->pMod->pModule != module) return -1; /* a table of the user's with our name */
       tables++;
@@ -44,7 +48,25 @@ static int fitting(const Vdbe *program, const sqlite3_module *module, int action
       constraints++;
     }
   }
-  return tables == 1 ? constraints : -1;
+  return tables == 1 && (sequences == 1 ? of_sequence == (int)sizeof sequence_with : !of_sequence) ? constraints : -1;
+}
+
+/* Where AUTOINCREMENT has its counter: in one of four registers, the table's name, the counter, the rowid in sqlite_sequence and what the
+ * counter was. 0: it does not look so. */
+static int find_sequence(const Vdbe *program, bulk_loop *loop) {
+  loop->sequence_register = 0;
+  for (int i = 0; i < program->nOp; i++) {
+    if (program->aOp[i].opcode == OP_MemMax) loop->sequence_register = program->aOp[i].p1;
+  }
+  if (!loop->sequence_register) return 1;
+  loop->sequence_schema = -1;
+  loop->sequence_table = NULL;
+  for (int i = 0; i < program->nOp; i++) {
+    const VdbeOp *op = &program->aOp[i];
+    if (op->opcode == OP_OpenRead) loop->sequence_schema = op->p3;
+    if (op->opcode == OP_Insert && op->p4type == P4_TABLE) loop->sequence_table = op->p4.pTab->zName; /* the other Insert names none */
+  }
+  return loop->sequence_schema >= 0 && loop->sequence_table;
 }
 
 /* The virtual table's columns are read one after the other into registers that follow one another. So whoever has a row can put it
@@ -155,7 +177,7 @@ int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const s
     }
   }
   Vdbe *program = (Vdbe *)loops;
-  int first = loops ? skip_reading(program, width) : 0;
+  int first = loops && find_sequence(program, loop) ? skip_reading(program, width) : 0;
   if (!first) {
     sqlite3_finalize(loops);
     return 0;
@@ -164,7 +186,7 @@ int bulk_prepare(bulk_loop *loop, sqlite3_stmt *stmt, const char *table, const s
   program->usesStmtJournal = 0;
   loop->stmt = loops;
   loop->registers = (row_value *)&program->aMem[first];
-  loop->appends = append_find(program, first, width, &loop->append);
+  loop->appends = append_find(program, first, width, loop->sequence_register, &loop->append);
   return 1;
 }
 
@@ -197,8 +219,37 @@ int bulk_has_module(sqlite3 *db, const char *table) { return sqlite3HashFind(&db
 int bulk_allowed(sqlite3 *db) { return !db->autoCommit && !db->mTrace && !db->xAuth && !db->mallocFailed; }
 
 void bulk_next(bulk_loop *loop) {
+  const Vdbe *program = (const Vdbe *)loop->stmt;
   loop->changes_before = loop->changes;
-  loop->changes = ((Vdbe *)loop->stmt)->nChange;
+  loop->changes = program->nChange;
+  if (!loop->sequence_register) return;
+  const Mem *counter = &program->aMem[loop->sequence_register];
+  if (!loop->begun) {
+    loop->begun = 1;
+    loop->sequence_is_known = !(counter[1].flags & MEM_Null);
+    loop->sequence_rowid = counter[1].u.i;
+    loop->sequence_before = counter[2].u.i;
+  }
+  loop->sequence = counter->u.i;
+}
+
+int bulk_keep_sequence(bulk_loop *loop) {
+  sqlite3 *db = ((Vdbe *)loop->stmt)->db;
+  if (!loop->sequence_register || db->autoCommit) return SQLITE_OK; /* or rolled back */
+  const char *schema = db->aDb[loop->sequence_schema].zDbSName;
+  char *sql;
+  if (!loop->sequence_is_known) {
+    sql = sqlite3_mprintf("INSERT INTO \"%w\".sqlite_sequence VALUES(%Q,%lld)", schema, loop->sequence_table, loop->sequence);
+  } else if (loop->sequence > loop->sequence_before) {
+    sql = sqlite3_mprintf("UPDATE \"%w\".sqlite_sequence SET seq=%lld WHERE rowid=%lld", schema, loop->sequence, loop->sequence_rowid);
+  } else {
+    return SQLITE_OK;
+  }
+  sqlite3_int64 last = db->lastRowid;
+  int rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+  sqlite3_free(sql);
+  db->lastRowid = last;
+  return rc;
 }
 
 void bulk_count(sqlite3 *db, sqlite3_int64 changes, sqlite3_int64 total) {

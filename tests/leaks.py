@@ -157,6 +157,10 @@ class Cycles:
         with self.fast.open() as guest:
             guest.function("f")()
 
+    def libraries(self) -> None:
+        with Library.from_wat(WAT, types=TYPES).open(self.policy, hosts=self.host) as guest:
+            assert guest.lib.add(1, 2) == 3
+
     def snapshots(self) -> None:
         self.guest.restore(self.guest.snapshot())
         assert self.add(1, 2) == 3

@@ -254,6 +254,20 @@ def test_an_exception_caught_inside_a_callback_stays_there(serve):
     assert enter(1) == 1
 
 
+@pytest.mark.parametrize("kind", [GeneratorExit, StopIteration, SystemExit, StopAsyncIteration])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_exceptions_that_mean_something_to_generators_are_like_any_other(serve, reentrant, kind):
+    def call(n):
+        raise kind(n)
+
+    instance = serve(call, on_error=-1, reentrant=reentrant)
+    for n in range(3):
+        with pytest.raises(kind) as caught:
+            instance.function("call")(n)
+        assert caught.value.args == (n,)
+    assert instance.function("add")(1, 1) == 2
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_what_was_raised_before_a_nested_call_is_not_raised_by_that(serve, reentrant):
     seen = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from array import array
 
 import pytest
@@ -204,6 +206,12 @@ def test_handles_of_others(guest, library):
         guest.from_handle(5)
     with pytest.raises(ArgumentTypeError, match=r"string\(\) takes a Pointer, not bytes"):
         guest.string(b"x")
+
+
+@pytest.mark.parametrize("use", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_pointers_are_not_copied(guest, use):
+    with pytest.raises(TypeError, match=r"<Pointer int \* 0x.*> belongs to its instance"):
+        use(guest.new("int *"))
 
 
 def test_what_is_behind_a_handle_is_nothing(guest):

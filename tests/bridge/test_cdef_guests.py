@@ -348,6 +348,12 @@ def test_out_of_memory_is_memory_error(library):
         assert guest.stats().allocations == 0
 
 
+def test_statistics_know_what_c_took(guest):
+    before = guest.stats().memory
+    guest.function("malloc")(10 << 20)
+    assert guest.stats().memory >= before + (10 << 20)
+
+
 def test_types_made_of_many_lengths_are_not_kept(library):
     with library.open() as guest:
         for n in range(1, 3000):

@@ -208,6 +208,42 @@ def test_threads_share_what_knows_the_types(path):
         sys.setswitchinterval(interval)
 
 
+def test_variables_are_read_while_another_thread_is_inside(guest):
+    read = []
+
+    def serve(a, b):
+        guest.lib.level += 1
+        reading = threading.Thread(target=lambda: read.append(guest.lib.level))
+        reading.start()
+        reading.join(20)
+        return 0
+
+    assert guest.lib.level == 1
+    with guest.callback("binary", serve) as callback:
+        guest.lib.twice(callback, 1)
+    assert read == [2, 3]
+
+
+def test_the_first_allocation_locks_no_other_instance(library):
+    # One thread waits for an instance in the middle of a call, in which another instance allocates for the first time.
+    busy, other = library.open(), library.open()  # not closed where they hang
+    waiting = threading.Thread(target=busy.new, args=("int *",), daemon=True)
+
+    def serve(a, b):
+        if b == 1:
+            waiting.start()
+            waiting.join(0.2)
+        return other.new("int *", a)[0]
+
+    calling = threading.Thread(target=busy.lib.twice, args=(busy.callback("binary", serve), 1), daemon=True)
+    calling.start()
+    for thread in (calling, waiting):
+        thread.join(20)
+        assert not thread.is_alive()
+    busy.close()
+    other.close()
+
+
 @pytest.mark.parametrize("use", ["a callback", "an address", "a variable"])
 def test_what_asks_the_runtime_waits_for_the_call_of_another_thread(guest, use):
     inside, leave, done = threading.Event(), threading.Event(), threading.Event()

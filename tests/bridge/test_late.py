@@ -101,6 +101,7 @@ library = Library.from_wat('''{WAT}''')
 host = [HostFunction("host", x, x, x, lambda x: x + 1, retry=True, on_error=0) for x in {LETTERS!r}]
 nest = HostFunction("host", "nest", "I", "I", lambda x: x + 2, reentrant=True, on_error=-1)
 settle()
+gc.disable()  # what ends, ends when no signal can come, which would be lost in the callback of a weak reference
 while True:
     # Opened while no signal can come: every call is the first one of its function.
     ready = [library.open(hosts=[lambda _: [*host, nest]]) for _ in range(40)]
@@ -116,6 +117,8 @@ while True:
     for instance in ready:
         assert instance.dead is None and not instance.parked
         instance.close()
+    del instance, ready
+    gc.collect()
 """
 
 

@@ -354,3 +354,30 @@ def test_no_struct_is_too_small_for_what_wasmtime_writes_into_it():
     command = [sys.executable, "-X", "faulthandler", "-c", CHECKED]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (result.stdout, result.stderr) == ("done\n", "")
+
+
+DEEP = f"""
+import sys
+from wasqlite.bridge import HostFunction, Library, Policy
+library = Library.from_wat('''{WAT}''')
+function = HostFunction("host", "call", "i", "i", lambda n: n, -1, reentrant=sys.argv[1] == "reentrant")
+instance = library.open(Policy() if sys.argv[2] == "policy" else None, hosts=[lambda memory: [function]])
+call = instance.function("call")
+def deeper(n):
+    try: assert call(n) == n
+    except RecursionError: pass
+    deeper(n + 1)
+for _ in range(3):
+    try: deeper(0)
+    except RecursionError: pass
+    assert call(7) == 7
+print(instance.dead, instance.parked)
+"""
+
+
+@pytest.mark.parametrize("kind", ["reentrant", "plain"])
+@pytest.mark.parametrize("limits", ["policy", "none"])
+def test_callbacks_at_the_recursion_limit(kind, limits):
+    command = [sys.executable, "-X", "faulthandler", "-c", DEEP, kind, limits]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("None []\n", "")

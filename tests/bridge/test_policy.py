@@ -136,6 +136,9 @@ def test_a_clock_that_makes_no_sense_is_refused(wrong):
 def test_a_limit_of_memory_is_said_once(library):
     with pytest.raises(ValueError, match=r"say Policy\(memory"):
         library.open(Policy(), hosts=calling(lambda n: n), memory_limit=1 << 20)
+    for wrong in (-1, 1e6):
+        with pytest.raises(ValueError, match="whole number of bytes"):
+            library.open(hosts=calling(lambda n: n), memory_limit=wrong)
     with Library.from_wat('(module (memory (export "memory") 1))').open(memory_limit=1 << 20) as guest:
         guest.clone().close()
 

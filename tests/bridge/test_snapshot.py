@@ -469,3 +469,38 @@ def test_no_signal_handler_gets_between_the_pieces(library, monkeypatch):
         assert (get(100), get(far)) == (1, 1)
         assert (guest.dead, guest.state.depth) == (None, 0)
     assert handled
+
+
+def test_calls_of_other_threads_wait_for_a_restore(library, monkeypatch):
+    with library.open(hosts=hosts()) as guest:
+        get = guest.function("get")
+        guest.function("put")(100, 1)
+        taken = guest.snapshot()
+        guest.function("put")(100, 2)
+        plain, under_way, asked = image._clear, threading.Event(), threading.Event()
+        results = []
+
+        def slow(*arguments):
+            under_way.set()
+            asked.wait(20)
+            plain(*arguments)
+
+        def ask(call):
+            try:
+                results.append(call())
+            except BridgeError as error:
+                results.append(error)
+
+        monkeypatch.setattr(image, "_clear", slow)
+        restoring = threading.Thread(target=guest.restore, args=(taken,))
+        restoring.start()
+        under_way.wait(20)
+        asking = [threading.Thread(target=ask, args=(call,)) for call in (lambda: get(100), lambda: get(100))]
+        asking.append(threading.Thread(target=ask, args=(lambda: guest.function("get")(100),)))
+        for thread in asking:
+            thread.start()
+        asking[0].join(0.05)  # it has asked by then, or asks later, which is no harm
+        asked.set()
+        for thread in (restoring, *asking):
+            thread.join(20)
+        assert results == [1, 1, 1]

@@ -265,3 +265,17 @@ def test_a_restore_closes_what_was_opened_since(filer):
         if sys.platform == "linux":
             links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
             assert not [link for link in links if link.name == "file"]
+
+
+def test_a_module_without_a_function_table_is_cloned_too():
+    types = {"format": 1, "name": "small", "functions": {"plus": {"type": "int (int, int)", "params": ["a", "b"]}}}
+    library = Library.from_wat(
+        '(module (memory (export "memory") 1)'
+        ' (func (export "plus") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))',
+        types=types,
+    )
+    with library.open() as guest:
+        assert guest.lib.plus(2, 3) == 5
+        guest.memory.write(0, b"kept")
+        with guest.clone() as other:
+            assert (other.lib.plus(4, 5), other.memory.read(0, 4)) == (9, b"kept")

@@ -6,8 +6,10 @@ A trace function stands for the signal, so that each place has its turn: where a
 from __future__ import annotations
 
 import dis
+import gc
 import itertools
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +158,30 @@ def test_nothing_is_left_of_a_call_that_failed(library, way, shape, policy):
             assert second.value is not raised
             assert "told" not in str(getattr(second.value, "__notes__", ""))
     assert struck > 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts mappings in /proc")
+def test_what_was_not_closed_to_its_end_can_be_closed_again(library):
+    def mappings():
+        gc.collect()
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    counts = []
+    for number in itertools.count():
+        instance = opened(library, Policy())
+        instance.memory.pin(0, 8)
+        try:
+            more = strike(number, raising, instance.close)
+        except Strike:
+            more = True
+        instance.close()
+        assert (instance.closed, instance.memory.size, instance._finalizer.alive) == (True, 0, False)
+        del instance
+        if not more:
+            break
+        counts.append(mappings())
+    assert len(counts) > 10
+    assert counts[-1] <= counts[2] + 1
 
 
 @pytest.mark.parametrize("deadline", [None, 60.0])

@@ -159,6 +159,12 @@ def test_sources_with_the_same_name_do_not_collide(project: Project) -> None:
     assert list(project.table()["functions"]) == ["from_a", "from_ab", "from_b"]
 
 
+def test_objects_are_told_apart_where_case_makes_no_difference() -> None:
+    sources = [Path(path) for path in ("a/same.c", "a/Same.c", "b/SAME.c", "c/Same.c")]
+    names = units._object_names(Units(()), sources)
+    assert len({name.lower() for name in names}) == len(sources)
+
+
 def test_headers_beside_the_project_are_told_apart(project: Project) -> None:
     for folder, value in (("one", 1), ("two", 2)):
         project.write(f"../{folder}/config.h", f"#define {folder.upper()} {value}\n")

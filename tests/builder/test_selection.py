@@ -173,6 +173,39 @@ def test_a_named_constant_without_value_is_an_error(lib: Project, name: str, rea
         configured(lib, f'constants = ["{name}"]').build()
 
 
+def test_headers_of_generators_say_other_lines(project: Project) -> None:
+    project.write(
+        "parser.h",
+        """
+#include "other.h"
+#line 100 "grammar.y"
+union value { struct { char c; int a; } pair; enum { ONE = 1, TWO } kind; };
+struct after { struct { int a; } in;
+  union { int i; float f; } u; };
+#include "other.h"
+typedef struct { long long wide; } later;
+#line 7 "parser.h"
+struct again { struct { char c[3]; } in; };
+#define LIMIT 5
+int get(union value *v, struct after *a, struct other *o, later *l, struct again *n);
+""",
+    )
+    project.write("other.h", "#ifndef OTHER\n#define OTHER\n\n\nstruct other { struct { short s; } in; };\n#endif\n")
+    project.write(
+        "parser.c",
+        '#include "parser.h"\nint get(union value *v, struct after *a, struct other *o, later *l, struct again *n)\n'
+        "{ return v->pair.a + a->in.a + a->u.i + o->in.s + (int)l->wide + n->in.c[2]; }\n",
+    )
+    project.configure('sources = ["parser.c"]\nheaders = ["parser.h"]\nconstants = ["LIM*"]')
+    with Library.load(project.build().wasm).open() as guest:
+        value = guest.new("union value *", {"pair": {"a": 1}})
+        after = guest.new("struct after *", {"in": {"a": 2}, "u": {"i": 3}})
+        other = guest.new("struct other *", {"in": {"s": 4}})
+        again = guest.new("struct again *", {"in": {"c": b"\0\0\6"}})
+        assert guest.lib.get(value, after, other, guest.new("later *", {"wide": 5}), again) == 21
+        assert (guest.lib.TWO, guest.lib.LIMIT) == (2, 5)
+
+
 def test_arrays_that_are_declared_without_a_length(project: Project) -> None:
     project.write("text.c", 'char text[] = "hello"; int get(void) { return text[0]; }\n')
     project.configure('sources = ["text.c"]\ndeclarations = "extern char text[]; int get(void);"')

@@ -185,3 +185,17 @@ def test_an_error_in_the_configuration_is_one_line(tmp_path: Path, make_project:
     hook = BridgeBuildHook(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
     with pytest.raises(SystemExit, match="unknown key 'source'"):
         hook.dependencies()
+
+
+@pytest.mark.parametrize("output", ["../elsewhere", "points/../../elsewhere", "/"])
+def test_what_is_made_outside_of_the_project_is_refused(
+    tmp_path: Path, make_project: Callable[..., Any], output: str
+) -> None:
+    from wasqlite.bridge.builder.hatch import BridgeBuildHook
+
+    project = write_project(make_project, tmp_path / "project")
+    output = str(tmp_path / "elsewhere") if output == "/" else output
+    project.write("pyproject.toml", PYPROJECT.replace('output = "points"', f'output = "{output}"'))
+    hook = BridgeBuildHook(str(project.folder), {}, None, None, str(tmp_path), "wheel")
+    with pytest.raises(SystemExit, match=r"the wheel takes only what is in the project: output is .*elsewhere"):
+        hook.initialize("standard", {"artifacts": []})

@@ -37,8 +37,14 @@ TABLES = {
     "default": "create table t(a, b, c, d default 'd', e default 5, f)",
     "generated": "create table t(a, b, c, d generated always as (a + 1) stored, e as (b || c))",
     "partial index": "create table t(a, b, c); create unique index i on t(a) where c > 10",
-    # Not fit for it, and so the same for another reason.
     "autoincrement": "create table t(a integer primary key autoincrement, b, c)",
+    "autoincrement, not for us": "create table t(a, b unique, c, d integer primary key autoincrement)",
+    "autoincrement, counted": (
+        "create table s(a integer primary key autoincrement); insert into s values (7);"
+        "create table t(a integer primary key autoincrement, b text not null unique, c);"
+        "insert into t values (90000, 'before', 1); delete from t"
+    ),
+    # Not fit for it, and so the same for another reason.
     "time": "create table t(a, b, c, d default (changes()), e default (last_insert_rowid()))",
     "ignoring": "create table t(a, b text unique on conflict ignore, c)",
     "replacing": "create table t(a, b text unique on conflict replace, c)",
@@ -77,13 +83,16 @@ BAD = {
 }
 
 
+KEPT = ("t", "u", "log", "sqlite_sequence")
+
+
 def outcome(s: Subject, sql: str, rows: Any) -> Any:
     said = s.attempt(lambda: s.cur.executemany(sql, rows))
     state = s.state()
     counts = s.cur.execute("select changes(), total_changes(), last_insert_rowid()").fetchone()
     s.attempt(lambda: s.con.commit())
     tables = [name for (name,) in s.cur.execute("select name from sqlite_schema where type = 'table' order by 1")]
-    kept = {name: s.cur.execute(f"select * from {name}").fetchall() for name in tables if name in ("t", "u", "log")}
+    kept = {name: s.cur.execute(f"select * from {name}").fetchall() for name in tables if name in KEPT}
     return s.shape([said, state, counts, kept])
 
 
@@ -215,6 +224,32 @@ def test_transactions(same: Same, isolation: str | None) -> None:
         s.con.isolation_level = isolation
         s.con.execute("create table t(a, b unique, c)")
         return outcome(s, "insert into t values (?, ?, ?)", [*ROWS, ROWS[0]])
+
+    same(case)
+
+
+@pytest.mark.parametrize("first", [(None, b"bytes"), (None, object()), (1, None), ("x", "y"), (-5, "x")])
+def test_a_first_row_that_is_odd_and_autoincrement(same: Same, first: Any) -> None:
+    def case(s: Subject) -> Any:
+        s.con.execute("create table t(a integer primary key autoincrement, b not null)")
+        return [outcome(s, "insert into t values (?, ?)", [first, *((None, i) for i in range(40))]) for _ in range(2)]
+
+    same(case)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16le"])
+@pytest.mark.parametrize("schema", ["main", "temp", '"other ""one"""'])
+def test_autoincrement_anywhere(same: Same, schema: str, encoding: str) -> None:
+    def case(s: Subject) -> Any:
+        s.con.isolation_level = None
+        s.con.execute(f"pragma encoding = '{encoding}'")
+        s.con.execute("attach ':memory:' as 'other \"one\"'")
+        s.con.execute(f'create table {schema}."it\'s ""t"""(a integer primary key autoincrement, b not null)')
+        s.con.execute("begin")
+        sql = f'insert into {schema}."it\'s ""t""" values (?, ?)'
+        said = [s.attempt(lambda: s.cur.executemany(sql, [*([(None, 1)] * 40), (None, None)])) for _ in range(2)]
+        kept = s.con.execute(f"select * from {schema}.sqlite_sequence").fetchall()
+        return s.shape([said, kept, s.con.execute("select last_insert_rowid(), total_changes()").fetchone()])
 
     same(case)
 

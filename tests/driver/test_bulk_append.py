@@ -206,7 +206,6 @@ def test_rowids_after_the_largest_are_random(con: wasqlite.Connection) -> None:
         "create table t(c not null, b text default 'y', a integer primary key, d real default 5, e text default 5)",
         "create table t(a, b, c, d not null default 1)",
         "create table t(a, b, c, d not null)",
-        "create table t(id integer primary key autoincrement, a, b, c)",
         "create table t(a, b, c, d default 7)",
         "create table t(a, b, c, d as (a + 1))",
         "create table t(a int, b text, c real) strict",

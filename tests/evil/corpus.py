@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -1073,6 +1074,126 @@ def denied_and_granted(function: HostFunction) -> None:
 
 for wasi_function in wasi_functions():
     add(f"lies to {wasi_function.name}", lambda f=wasi_function: denied_and_granted(f), None)
+
+
+# d: a descriptor, p: a path (address and length), v: vectors (address and count), a: an address of the guest's, l: a
+# length, n: flags, s: a size, t: a time or offset, r: rights.
+SHAPES = {
+    "fd_advise": "dttn", "fd_allocate": "dss", "fd_close": "d", "fd_datasync": "d", "fd_fdstat_get": "da",
+    "fd_fdstat_set_flags": "dn", "fd_filestat_get": "da", "fd_filestat_set_size": "ds",
+    "fd_filestat_set_times": "dttn", "fd_pread": "dvsa", "fd_prestat_get": "da", "fd_prestat_dir_name": "dal",
+    "fd_pwrite": "dvsa", "fd_read": "dva", "fd_readdir": "dalsa", "fd_renumber": "dd", "fd_seek": "dtna",
+    "fd_sync": "d", "fd_tell": "da", "fd_write": "dva", "path_create_directory": "dp", "path_filestat_get": "dnpa",
+    "path_filestat_set_times": "dnpttn", "path_link": "dnpdp", "path_open": "dnpnrrna", "path_readlink": "dpala",
+    "path_remove_directory": "dp", "path_rename": "dpdp", "path_symlink": "pdp", "path_unlink_file": "dp",
+}  # fmt: skip
+NAMES = [
+    "a",
+    "b",
+    "a/b",
+    "a/",
+    "link",
+    "out",
+    "out/secret",
+    ".",
+    "..",
+    "a/..",
+    "../secret",
+    "b/../a",
+    "/etc/passwd",
+    "",
+]
+
+
+def furnish(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (folder / "a").write_text(folder.name)
+    (folder / "out").symlink_to("..")
+
+
+def walk(seed: int, outside: Path) -> set[str]:
+    """20,000 calls of all functions of files, each sensible by itself, and what must hold meanwhile: what succeeded."""
+    import random
+
+    dice = random.Random(seed)
+    imports = {f.name: f for f in wasi_functions() if f.name in SHAPES}
+    assert len(imports) == len(SHAPES)
+    types = {"i": "i32", "I": "i64"}
+    forwards = []
+    for name, function in imports.items():
+        params = f"(param {' '.join(types[p] for p in function.params)}) (result i32)"
+        passed = " ".join(f"(local.get {n})" for n in range(len(function.params)))
+        forwards.append(f'(func (export "{name}") {params} (call ${name} {passed}))')
+    linked = [wasi(name, " ".join(types[p] for p in function.params)) for name, function in imports.items()]
+    body = f'(module {" ".join(linked)} (memory (export "memory") 1) {" ".join(forwards)})'
+    files = {"/data": Directory(outside / "granted", writable=True, links=True), "/fixed": outside / "fixed"}
+    policy = Policy(files=files, stdin=b"input" * 100, stdout=io.BytesIO(), deadline=60)
+    descriptors = Path("/proc/self/fd")
+    library = Library.from_wat(body)
+    library.open(policy).close()
+    before = len(list(descriptors.iterdir()))
+    with library.open(policy) as instance:
+        functions = {name: instance.function(name) for name in SHAPES}
+        paths, at = [], 0
+        for text in NAMES:
+            instance.memory.write(at, text.encode())
+            paths.append((at, len(text)))
+            at += len(text)
+        instance.memory.write(1024, b"\0\x40\0\0\x0a\0\0\0\0\x41\0\0\0\x10\0\0")  # 10 and 4096 bytes
+        choices: dict[str, Callable[[], tuple[int, ...]]] = {
+            "d": lambda: (dice.choice([1, 3, 3, 3, 3, 3, 4, 5, 5, 6]),),
+            "p": lambda: dice.choice(paths),
+            "v": lambda: (1024, dice.randrange(3)),
+            "a": lambda: (dice.randrange(0x4000, 0x8000),),
+            "l": lambda: (dice.choice([0, 10, 1000]),),
+            "n": lambda: (dice.choice([0, 0, 1, 1, 1, 2, 4, 8, 9, 16]),),
+            "s": lambda: (dice.choice([0, 1, 2, 10, 4096, 1 << 20]),),
+            "t": lambda: (dice.choice([0, 1, 10**18, -1, (1 << 63) - 1, -(1 << 63)]),),
+            "r": lambda: (dice.choice([-1, 1 << 1, 1 << 6]),),
+        }
+        done = set()
+        table = instance.held[0]._files.table
+        for number in range(20_000):
+            if number % 250 == 0:  # what it has destroyed is there again
+                table.reset()
+                furnish(outside / "granted")
+            if dice.random() < 0.05:
+                functions["path_open"](3, 1, *paths[0], 1, -1, -1, 0, 0x4000)
+            name = dice.choice(list(SHAPES))
+            answer = functions[name](*itertools.chain.from_iterable(choices[kind]() for kind in SHAPES[name]))
+            assert 0 <= answer <= 76, (name, answer)
+            if answer == 0:
+                done.add(name)
+            opened = {fd: entry.host for fd, entry in table.entries.items() if entry.host >= 0}
+            assert table.hosts == opened
+            assert len(set(opened.values())) == len(opened)
+            if len(table.entries) > 20 or not {3, 4} <= {*table.entries}:
+                table.reset()
+                assert sorted(table.entries) == [0, 1, 3, 4]
+    assert len(list(descriptors.iterdir())) == before
+    return done
+
+
+@evil(None)
+def random_walks_through_files() -> None:
+    done = set()
+    for seed in range(4):
+        with tempfile.TemporaryDirectory() as folder:
+            outside = Path(folder)
+            furnish(outside / "granted")
+            furnish(outside / "fixed")
+            (outside / "secret").write_text("secret")
+            done |= walk(seed, outside)
+            assert sorted(path.name for path in outside.iterdir()) == ["fixed", "granted", "secret"]
+            assert (outside / "secret").read_text() == "secret"
+            assert sorted(path.name for path in (outside / "fixed").iterdir()) == ["a", "out"]
+            assert (outside / "fixed" / "a").read_text() == "fixed"
+    assert done == {*SHAPES}
 
 
 def driver_functions() -> list[tuple[str, HostFunction]]:

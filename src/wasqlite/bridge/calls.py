@@ -14,6 +14,7 @@ from types import CodeType
 from wasqlite.bridge._wasmtime import FUNC, Extern
 from wasqlite.bridge.adapter import LANES
 from wasqlite.bridge.errors import BridgeError
+from wasqlite.bridge.headroom import LOOK, NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _RESULTS = {
 _TEMPLATE = """
 def make({names}):
     def call({arguments}):
+        {look}
         if state.dead is not None:
             refuse()
         with lock:
@@ -100,6 +102,7 @@ def _maker(
         begin=begin,
         started=started,
         ended=ended,
+        look=LOOK,
     )
     namespace: dict[str, Any] = {}
     exec(compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec"), namespace)
@@ -108,6 +111,7 @@ def _maker(
 
 _PREPARED = """
 def call():
+    {look}
     if state.dead is not None or state.depth:
         unprepared()
     {begin}
@@ -132,7 +136,7 @@ def call():
 
 @cache
 def _prepared_code(begin: str, started: str) -> CodeType:
-    return compile(_PREPARED.format(begin=begin, started=started), "<wasqlite prepared call>", "exec")
+    return compile(_PREPARED.format(begin=begin, started=started, look=LOOK), "<wasqlite prepared call>", "exec")
 
 
 def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callable[[], None]:
@@ -163,7 +167,7 @@ def prepare(instance: Instance, name: str, arguments: tuple[int, ...]) -> Callab
         "invoke": instance._api.invocation(instance._context, extern.address, slots, len(arguments), traps),
     }
     begin, started, names = limits(instance)
-    namespace.update(names)
+    namespace |= names | NAMES
     exec(_prepared_code(begin, started), namespace)
     call: Callable[[], None] = namespace.pop("call")
     call.__name__ = call.__qualname__ = name
@@ -216,7 +220,7 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
     if "f" in params + result:
         known["floats"] = (ctypes.c_float * (4 * slots)).from_buffer(longs)
     begin, started, names = limits(instance)
-    known.update(names)
+    known |= names | NAMES
     ended = ""
     if lanes and hold_gil:
         # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,

@@ -113,7 +113,7 @@ class Instance:
         # The finaliser never enters the guest. It is held by a global table, so it must not lead to self, nor to the
         # host functions, which may lead to self: then nothing of this would ever be collected.
         unused: list[int] = []
-        self._finalizer = weakref.finalize(self, _dispose, api, store, memory, close, unused, os.getpid())
+        self._finalizer = weakref.finalize(self, _dispose, api, [store], memory, close, unused, os.getpid())
         self._finalizer.atexit = False  # a daemon thread may still be inside
         self.interruption: Interruption | None = None
         self._strict = policy is not None
@@ -338,8 +338,9 @@ class Instance:
 
     def refuse(self) -> None:
         """Raise the reason why there can be no more calls; unless the policy is to roll back, and it can be done."""
-        self._roll_back(0)
-        dead = self.state.dead
+        with self.lock:  # another thread may be restoring it just now
+            self._roll_back(0)
+            dead = self.state.dead
         if dead is not None:
             raise type(dead)(*dead.args) from dead.__cause__
 
@@ -546,7 +547,12 @@ class Instance:
             self.state.dead = InstanceClosed(f"this instance of {self.name} was closed")
             for name in _OF_THE_STORE:
                 self.__dict__.pop(name, None)  # whoever asks for it is told by __getattr__
-            self._finalizer()
+            # Not by calling the finalizer: that would be the only time, also if a signal handler raised in the middle.
+            found = self._finalizer.peek()
+            if found is not None:
+                _, dispose, arguments, _ = found
+                dispose(*arguments)
+                self._finalizer.detach()
             for trampoline in self._trampolines:
                 trampoline.close()
             if self._late is not None:
@@ -584,13 +590,15 @@ def _first_line(error: BaseException) -> str:
 
 
 def _dispose(
-    api: Api, store: int, memory: Memory, close: Callable[[], None] | None, unused: list[int], process: int
+    api: Api, stores: list[int], memory: Memory, close: Callable[[], None] | None, unused: list[int], process: int
 ) -> None:
-    # In a fork's child the store is left alone: it is the parent's as much as ours. And while somebody still holds a
-    # view of the memory, unmapping it would turn the next look into a crash, so rather leak it.
+    # If this ends in the middle, it can be done again. In a fork's child the store is left alone: it is the parent's as
+    # much as ours. And while somebody still holds a view of the memory, unmapping it would turn the next look into a
+    # crash, so rather leak it.
     try:
         if memory.detach() and os.getpid() == process:
-            api.store_delete(store)
+            while stores:
+                api.store_delete(stores.pop())
             while unused:
                 api.error_delete(unused.pop())
     finally:

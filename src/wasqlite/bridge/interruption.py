@@ -232,7 +232,10 @@ def _watch(
                     while True:
                         try:
                             while True:
-                                argument = yield answer
+                                try:
+                                    argument = yield answer
+                                except GeneratorExit:
+                                    return
                                 answer = -1
                                 if argument == 0:
                                     answer = 0
@@ -246,8 +249,6 @@ def _watch(
                                         del unused[:]
                                 else:
                                     word(argument).value = 1
-                        except GeneratorExit:
-                            return
                         except BaseException as error:
                             parked += [error]
                             state.stop += [error]

@@ -182,6 +182,8 @@ class Library:
         which is given no file, no environment and no argument. Such an instance cannot be interrupted.
         ``memory_limit`` is in bytes; beyond it the guest's allocations fail.
         """
+        if memory_limit is not None and not (isinstance(memory_limit, int) and memory_limit >= 0):
+            raise ValueError(f"memory_limit must be a whole number of bytes, or None: {memory_limit!r}")
         memory = Memory()
         provided: dict[tuple[str, str], HostFunction] = {}
         hosts = tuple(hosts)

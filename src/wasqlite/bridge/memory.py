@@ -82,14 +82,13 @@ class Memory:
         self.unmap_all()
         self._measure = None
         self._base = self.size = 0
-        views, self._pinned, self.view = [*self._pinned, self.view], [], memoryview(b"")
-        for view in views:
+        for view in (*self._pinned, self.view):
             try:  # noqa: SIM105 - contextlib would be a tenth of a warm start
                 view.release()
             except BufferError:  # somebody made a buffer of it, such as an array, and has that still
                 pass
+        self._pinned, self.view = [], memoryview(b"")
         blocks = self._blocks
-        self._blocks = []
         # Each block is referenced by the list, by getrefcount's argument, and by whatever views are still alive.
         return all(sys.getrefcount(blocks[i]) <= 2 for i in range(len(blocks)))
 

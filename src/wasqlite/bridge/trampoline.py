@@ -177,6 +177,7 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
     # Wherever an exception strikes, the loop goes on from the state that it left.
     # Three nets, one inside the other: an exception that strikes in a net's handler, or at its jump back, where signal
     # handlers run too, lands in the next. Handlers make no calls, since after a call signal handlers run as well.
+    # Only where it waits does a GeneratorExit mean that there is an end of it; `call` may raise one as anything else.
     frame = yield
     status, wide, unpack, fallback = _prepare(function, frame)
     call = _wide(function, wide) if function.result in _WIDE else function.call
@@ -191,14 +192,15 @@ def _serve(function: HostFunction, parked: list[BaseException]) -> Generator[Non
                             while True:
                                 if attempts == 0:
                                     attempts = allowed
-                                    yield
+                                    try:
+                                        yield
+                                    except GeneratorExit:
+                                        return
                                 attempts -= 1
                                 wide[0] = fallback[1]
                                 status[0] = fallback[0]
                                 status[0] = call(*unpack(frame, ARGUMENTS)) or 0
                                 attempts = 0
-                        except GeneratorExit:
-                            return
                         except BaseException as error:
                             parked += [error]
                             parked[MOST_PARKED:-1] = ()
@@ -262,7 +264,10 @@ def _serve_reentrant(
                                     wide[0] = value
                                     status[0] = answer
                                     waiting = True
-                                    yield
+                                    try:
+                                        yield
+                                    except GeneratorExit:
+                                        return
                                 waiting = False
                                 answer = fallback[0]
                                 value = fallback[1]
@@ -273,8 +278,6 @@ def _serve_reentrant(
                                 value = result
                                 answer = result if narrow else 0
                                 pool.appendleft(generators[level])
-                        except GeneratorExit:
-                            return
                         except BaseException as error:
                             state.reentrant = False
                             parked += [error]

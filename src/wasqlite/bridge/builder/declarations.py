@@ -106,27 +106,40 @@ class _Places:
     def __init__(self) -> None:
         self.file = ""
         self.line = 0
+        # What a line "#line 100 "grammar.y"" makes of that.
+        self.said_file = ""
+        self.said_line = 0
 
-    def annotate(self, value: Any) -> Place | None:
-        """Put the place of each node into it, as ``at``; return the last place."""
+    def annotate(self, value: Any) -> tuple[Place, Place] | None:
+        """Put the place of each node into it, as ``at``, and as ``said`` the one that a type without a name is called
+        after; return the last of both."""
         if isinstance(value, list):
             for item in value:
                 self.annotate(item)
         elif isinstance(value, dict):
             if "offset" in value:
-                self.file = value.get("file", self.file)
-                self.line = value.get("line", self.line)
-                return self.file, self.line, value.get("col", 0)
+                self._go(value)
+                column = value.get("col", 0)
+                return (self.file, self.line, column), (self.said_file, self.said_line, column)
             last = None
             for key, item in list(value.items()):
                 if key == "includedFrom" or not isinstance(item, dict | list):
                     continue
                 place = self.annotate(item)
                 if key == "loc" and place is not None:
-                    value["at"] = place
+                    value["at"], value["said"] = place
                 last = place
             return last
         return None
+
+    def _go(self, place: Node) -> None:
+        """Go on to another place. What "#line" said is written where it changes and is not true."""
+        if "file" in place:
+            self.file = self.said_file = place["file"]
+        if "line" in place:
+            self.line = self.said_line = place["line"]
+        self.said_file = place.get("presumedFile", self.said_file)
+        self.said_line = place.get("presumedLine", self.said_line)
 
 
 class _Collector:
@@ -150,7 +163,7 @@ class _Collector:
             return
         self._tags.append(node)
         if "name" not in node:
-            place = node["at"]
+            place = node["said"]
             if place in self._places:
                 raise BuildError(f"two types without a name at {place[0]}:{place[1]} (from a macro?): give them names")
             name = f"{node.get('tagUsed', 'enum')} ${len(self._unnamed) + 1}"
@@ -199,7 +212,7 @@ class _Collector:
             members = [inner for inner in node.get("inner", []) if inner["kind"] == "FieldDecl"]
             fields = [Field(m.get("name"), self._type(m), bool(m.get("isBitfield"))) for m in members]
         if fields is not None or name not in self.found.records:
-            layout = name if "name" in node else node["at"]
+            layout = name if "name" in node else node["said"]
             self.found.records[name] = Record(name, node["tagUsed"], node["at"], fields, layout)
 
     def _declaration(self, node: Node) -> None:

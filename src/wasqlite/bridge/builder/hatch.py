@@ -5,6 +5,7 @@ Only hatchling loads this file, through the entry point in the group ``hatch``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,9 +49,10 @@ class BridgeBuildHook(BuildHookInterface[Any]):
         root = Path(self.root).resolve()
         with _one_line():
             outputs = build(root)
-            if not outputs.folder.is_relative_to(root):
-                raise BuildError(f"the wheel takes only what is in the project: output is {outputs.folder}")
-        build_data["artifacts"] += [f"/{path.relative_to(root).as_posix()}" for path in outputs.files()]
+            folder = Path(os.path.normpath(outputs.folder))
+            if not folder.is_relative_to(root):
+                raise BuildError(f"the wheel takes only what is in the project: output is {folder}")
+        build_data["artifacts"] += [f"/{(folder / path.name).relative_to(root).as_posix()}" for path in outputs.files()]
         # The module is the same on every platform.
         build_data["tag"] = "py3-none-any"
 

@@ -190,13 +190,15 @@ def show_messages(messages: str) -> None:
 
 def _object_names(units: Units, sources: Sequence[Path]) -> list[str]:
     """A file name for each object, for the linker's messages."""
-    names: list[str] = []
+    names: dict[str, str] = {}  # by what they are where case makes no difference
     for source in sources:
         name = f"{source.stem}.o"
-        if name in names:
+        if name.casefold() in names:
             name = units.name_of(source).replace("/", "-") + ".o"
-        names.append(name if name not in names else f"{len(names)}-{name}")
-    return names
+        if name.casefold() in names:
+            name = f"{len(names)}-{name}"
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def prune(folder: Path, keep: int = KEPT_OBJECTS) -> None:

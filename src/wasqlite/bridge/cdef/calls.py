@@ -24,6 +24,7 @@ from wasqlite.bridge.cdef.pointertype import PointerType, pointer_to
 from wasqlite.bridge.cdef.records import RecordType
 from wasqlite.bridge.cdef.types import CType, FunctionType, Void
 from wasqlite.bridge.errors import LinkError, Trap
+from wasqlite.bridge.headroom import LOOK, NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _VIEWS: dict[str, Any] = {
 # arguments and the call.
 _TEMPLATE = """
 def call({parameters}):
+    {look}
     if _state.dead is not None:
         _refuse()
     if _dropped:
@@ -112,6 +114,7 @@ def _code(
         end=_END if scratch else "",
         limit=limit,
         started=started,
+        look=LOOK,
     )
     return compile(source, "<wasqlite typed call>", "exec")
 
@@ -275,7 +278,7 @@ def bind(
         "_invoke": api.invocation(instance._context, extern.address, longs, slots, traps),
     }
     limit, started, names_of_limits = limits(instance, "_")
-    namespace |= names_of_limits
+    namespace |= names_of_limits | NAMES
     code = _code(
         tuple(plan.parameters), "; ".join(plan.conversions), tuple(plan.arguments), plan.settle(), limit, started
     )

@@ -20,6 +20,7 @@ class Lib:
 
     def __init__(self, typed: Typed) -> None:
         self.__dict__["_typed"] = typed
+        self.__dict__["_addresses"] = {}
 
     def __getattr__(self, name: str) -> Any:
         typed: Typed = self.__dict__["_typed"]
@@ -51,11 +52,17 @@ class Lib:
         instance = typed.instance
         if name not in typed.layout.variables:
             raise UndeclaredName(f"{instance.name} declares no variable {name}")
-        with instance.lock:
-            typed.living()
-            address = instance.global_value(name)
+        typed.living()
+        # Asked for once, so that what C counts can be read while it counts.
+        addresses: dict[str, int] = self.__dict__["_addresses"]
+        address = addresses.get(name)
         if address is None:
-            raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
+            with instance.lock:
+                typed.living()
+                address = instance.global_value(name)
+            if address is None:
+                raise LinkError(f"{instance.name} declares the variable {name}, but does not export it")
+            addresses[name] = address
         ctype = typed.layout.type(typed.layout.variables[name]["type"])
         # Of an array that is declared without its length, nobody knows the end.
         end = TOP if ctype.size is None else address + ctype.size

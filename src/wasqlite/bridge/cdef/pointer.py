@@ -299,6 +299,9 @@ class Pointer:
     def __le__(self, other: Pointer) -> bool:
         return self._address <= other._address if self._comparable(other) else NotImplemented
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} belongs to its instance: it cannot be copied or pickled")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._type.spell()} {self._address:#x}>"
 

@@ -28,7 +28,7 @@ class Saved(Record):
 
 def save(typed: Typed) -> Saved:
     """What there is now."""
-    table = typed.__dict__.get("table")  # a cached property: there is none if nobody used it
+    table = typed.used_table
     growth = tuple(table.growth) if table else ()
     callbacks = {index: slot.served for index, slot in table.slots.items() if slot.served} if table else {}
     return Saved(growth, callbacks, dict(typed.handles.objects), typed.handles.next, typed.scratch.base)
@@ -47,7 +47,8 @@ def load(typed: Typed, saved: Saved) -> None:
         if extern is None:
             raise SnapshotError(f"{instance.name} has no {name}, of which a function pointer was made")
         typed.table.add(name, extern)
-    typed.table.take_all()
+    if saved.growth:  # else there may be no table at all
+        typed.table.take_all()
     for index, served in saved.callbacks.items():
         callback.serve(typed, typed.table.take_at(index), served)
     typed.handles.objects.update(saved.handles)

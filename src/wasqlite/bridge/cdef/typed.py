@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
 
 from wasqlite.bridge.cdef import calls
 from wasqlite.bridge.cdef.arrays import ArrayType
@@ -38,6 +37,8 @@ class Typed:
         self.instance = instance
         self.layout = layout
         self.dropped: deque[tuple[int, int]] = deque()
+        self.used_heap: Heap | None = None
+        self.used_table: FunctionTable | None = None
         self.scratch = Scratch(instance, lambda: self.heap)
         self.lib = Lib(self)
         self.handles = Handles(instance)
@@ -47,11 +48,14 @@ class Typed:
         self._functions: dict[tuple[int, FunctionType], Callable[..., Any]] = {}
         self._indices: dict[Callable[..., Any], int] = {}
 
-    @cached_property
+    # Made when first used; without cached_property, which in Python 3.11 has one lock for all instances.
+    @property
     def heap(self) -> Heap:
         """The guest's heap."""
-        with self.instance.lock:
-            return self.__dict__.get("heap") or Heap(self.instance, self.dropped)
+        if self.used_heap is None:
+            with self.instance.lock:
+                self.used_heap = self.used_heap or Heap(self.instance, self.dropped)
+        return self.used_heap
 
     def living(self) -> None:
         """Refuse unless the instance is there, to be asked for functions. The lock is held: nobody else is inside."""
@@ -133,11 +137,13 @@ class Typed:
 
     # -- functions ---------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def table(self) -> FunctionTable:
         """The guest's function table."""
-        with self.instance.lock:
-            return self.__dict__.get("table") or FunctionTable(self.instance)
+        if self.used_table is None:
+            with self.instance.lock:
+                self.used_table = self.used_table or FunctionTable(self.instance)
+        return self.used_table
 
     def function_at(self, index: int, ctype: FunctionType) -> Callable[..., Any]:
         """The call of the function in a slot of the table."""
@@ -154,7 +160,7 @@ class Typed:
     def function_pointer(self, value: Any, ctype: FunctionType) -> int | None:
         """The index of a function that ``lib`` has made, if ``value`` is one of this instance's."""
         made: tuple[Typed, Extern, FunctionType] | None = getattr(value, "_guest", None)
-        if made is None or made[0] is not self:
+        if type(made) is not tuple or made[0] is not self:
             return None
         _, extern, found = made
         if not ctype.fits(found):
@@ -196,10 +202,10 @@ class Typed:
 
     def stats(self) -> Stats:
         """What is alive in the guest on behalf of Python."""
-        heap = self.__dict__.get("heap")
-        table = self.__dict__.get("table")
+        heap, table = self.used_heap, self.used_table
         with suppress(*REFUSED):
             self.drain()
+        self.instance.memory.refresh()
         return Stats(
             allocations=len(heap.live) if heap else 0,
             bytes=heap.bytes if heap else 0,
