@@ -3,10 +3,10 @@
 #include "progress.h"
 #include "status.h"
 
-int wsq_open(const char *path, int flags, const char *vfs);
+int wsq_open(const char *path, int flags, const char *vfs, int milliseconds);
 int wsq_close(sqlite3 *db);
 
-int wsq_open(const char *path, int flags, const char *vfs) {
+int wsq_open(const char *path, int flags, const char *vfs, int milliseconds) {
   wsq_call *call = call_begin();
   if (!call) return SQLITE_NOMEM;
   sqlite3 *db = NULL;
@@ -14,6 +14,7 @@ int wsq_open(const char *path, int flags, const char *vfs) {
   if (db) {
     sqlite3_extended_result_codes(db, 1);
     progress_install(db);
+    sqlite3_busy_timeout(db, milliseconds);
   }
   wsq_block.handle = (uint32_t)(uintptr_t)db;
   return call_end(call, db, rc);

@@ -596,16 +596,16 @@ def _open(path: bytes, given: arguments.Arguments) -> Database:
         raise exceptions.InternalError(f"The SQLite sandbox cannot be started: {error}") from error
     try:
         try:
-            failure = database.open(path, flags)
+            # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
+            milliseconds = given.timeout * 1000
+            milliseconds = milliseconds if 0 < milliseconds <= _INT_MAX else 0
+            wait = int(min(milliseconds, shared.LONGEST_TIMEOUT) if shared else milliseconds)
+            failure = database.open(path, flags, wait)
         except InstanceClosed:
             database.close()
             return _open(path, given)
         if failure is not None:
             raise from_failure(failure)
-        # As the stdlib: what is not a positive number of milliseconds in C's int means not to wait.
-        milliseconds = given.timeout * 1000
-        milliseconds = milliseconds if 0 < milliseconds <= _INT_MAX else 0
-        database.busy_timeout(int(min(milliseconds, shared.LONGEST_TIMEOUT) if shared else milliseconds))
     except BridgeError as error:
         database.close()
         raise_unusable(error)

@@ -165,6 +165,9 @@ class Api:
         self.instance_export_get = bind(
             "wasmtime_instance_export_get", c_bool, p, p, c_char_p, c_size_t, POINTER(Extern)
         )
+        # Without conversions: many are made.
+        self.instance_export_get_raw: Any = holding["wasmtime_instance_export_get"]
+        self.instance_export_get_raw.restype = c_bool
         self.func_new = bind("wasmtime_func_new_unchecked", None, p, p, HostCallback, p, p, p)
         # With any C function as the callback, and what it is given as its first argument.
         self.func_new_raw: Any = holding["wasmtime_func_new_unchecked"]
@@ -336,6 +339,15 @@ class Api:
         extern.handle[0], extern.handle[1] = value.bits, value.rest[0]
         return extern
 
+    def numbered(self, context: int, instance: ctypes.Array[c_uint64], count: int) -> list[Extern]:
+        """An instance's exports "0", "1", and so on, which must be there."""
+        get, where, of = self.instance_export_get_raw, c_void_p.from_param(context), byref(instance)
+        externs = (Extern * count)()
+        for extern, (name, size) in zip(externs, _names(count), strict=True):
+            if not get(where, of, name, size, byref(extern)):
+                raise LinkError("the adapter has not all of its exports")
+        return list(externs)
+
     def set_function(self, context: int, table: Extern, index: int, function: Extern) -> None:
         """Put a function into a table's slot, which must be there."""
         error = self.table_set(context, table.address, index, byref(_reference(function)))
@@ -369,6 +381,12 @@ class Api:
         wasm = ctypes.string_at(vec.data or 0, vec.size)
         self.byte_vec_delete(byref(vec))
         return wasm
+
+
+@cache
+def _names(count: int) -> list[tuple[Any, Any]]:
+    names = [str(number).encode() for number in range(count)]
+    return [(c_char_p(name), c_size_t(len(name))) for name in names]
 
 
 def _reference(function: Extern) -> Value:

@@ -18,9 +18,15 @@ does not have to be prepared for being called again.
 *Lanes* are a function with one argument, the number of a generator that is resumed (see ``lanes``), and a result: 1, or
 0 if that one is under way already. The generators' ways into the host stand in a table, twice: for the guest that runs
 without the GIL, and ``LANES`` places further for the guest that holds it. What is to be added is in the frame.
+
+Most programs use few of a module's imports. So what leads to the host can be made *late*, when a function is called for
+the first time: each function but bare ones finds its way in the same table, and a flag in the frame tells whether it is
+there. If not, one host function for all of them is called first, which makes it (``trampoline.Late``).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 UNSERVED = -(1 << 63)
 ARGUMENTS = 16
@@ -36,6 +42,12 @@ _FLAGS = 4096
 """Byte offset in the frame of the flags of bare functions, 4 bytes each."""
 _BUSY = 8192
 """And of those of lanes, one byte each."""
+READY = 12288
+"""And of those of functions whose way into the host is made, one byte each."""
+REQUEST = 4088
+"""Byte offset in the frame of the number of the function whose way is to be made."""
+MOST = 4096
+"""How many functions an adapter has at most."""
 
 _TYPES = {"i": 0x7F, "I": 0x7E, "f": 0x7D, "F": 0x7C}
 _LOADS = {"i": 0x28, "I": 0x29, "f": 0x2A, "F": 0x2B}
@@ -44,7 +56,7 @@ _ALIGN = {"i": 2, "I": 3, "f": 2, "F": 3}
 _I64_CONST, _I32_CONST, _I64_EXTEND_I32_U, _I64_EQ = 0x42, 0x41, 0xAD, 0x51
 _LOCAL_GET, _CALL, _IF, _VOID, _ELSE, _UNREACHABLE, _END = 0x20, 0x10, 0x04, 0x40, 0x05, 0x00, 0x0B
 _LOCAL_TEE, _LOCAL_SET, _CALL_INDIRECT, _RETURN, _I32_AND, _I32_ADD = 0x22, 0x21, 0x11, 0x0F, 0x71, 0x6A
-_I32_LOAD8_U, _I32_STORE8 = 0x2D, 0x3A
+_I32_LOAD8_U, _I32_STORE8, _I32_EQZ = 0x2D, 0x3A, 0x45
 
 
 def _unsigned(n: int) -> bytes:
@@ -85,17 +97,25 @@ def _access(opcode: int, letter: str, offset: int) -> bytes:
     return bytes([opcode, _ALIGN[letter]]) + _unsigned(offset)
 
 
-def _body(index: int, signature: Signature) -> bytes:
+def _late(number: int, slot: int) -> tuple[bytes, bytes]:
+    """What comes first in a function whose way into the host may have to be made, and what calls it."""
+    zero, index = bytes([_I32_CONST, 0]), bytes([_I32_CONST]) + _signed(number)
+    code = zero + bytes([_I32_LOAD8_U, 0]) + _unsigned(READY + number) + bytes([_I32_EQZ, _IF, _VOID])
+    code += zero + index + _access(_STORES["i"], "i", REQUEST) + bytes([_CALL, 0, _END])
+    return code, bytes([_I32_CONST]) + _signed(slot) + bytes([_CALL_INDIRECT, 0, 0])
+
+
+def _body(signature: Signature, before: bytes, call: bytes) -> bytes:
     params, result, _ = signature
     zero = bytes([_I32_CONST, 0])
     unserved = bytes([_I64_CONST]) + _signed(UNSERVED)
-    code = zero + unserved + _access(_STORES["I"], "I", 0)
+    code = before + zero + unserved + _access(_STORES["I"], "I", 0)
     for i, letter in enumerate(params):
         code += zero + bytes([_LOCAL_GET]) + _unsigned(i)
         if letter == "i":
             code += bytes([_I64_EXTEND_I32_U])
         code += _access(_STORES["I" if letter == "i" else letter], "I" if letter == "i" else letter, ARGUMENTS + 8 * i)
-    code += bytes([_CALL]) + _unsigned(index)
+    code += call
     code += zero + _access(_LOADS["I"], "I", 0) + unserved
     code += bytes([_I64_EQ, _IF, _VOID, _UNREACHABLE, _END])
     if result:
@@ -130,20 +150,28 @@ def _function(code: bytes) -> bytes:
     return _unsigned(len(body)) + body
 
 
+def first_slot(signatures: Sequence[Signature]) -> int:
+    """Where in the table the functions' ways into the host begin, in order."""
+    return 2 * LANES if any(map(is_lanes, signatures)) else 0
+
+
 def is_lanes(signature: Signature) -> bool:
     """Whether a function of this signature resumes lanes; an adapter has one such function at most."""
     return signature[2] and signature[0] != ""
 
 
-def build(signatures: list[Signature], *, further: bool = False) -> bytes:
+def build(signatures: list[Signature], *, further: bool = False, late: bool = False) -> bytes:
     """The adapter module for imports of these signatures: it imports ``host.N`` and exports ``N``, and ``frame``.
 
-    After one import for each signature but lanes follow the second ones of those that are bare, in order. A ``further``
-    adapter of a store imports the frame of the first, after these: each memory of its own would take 4 GiB of address
-    space. With lanes, their table is exported as ``lanes``.
+    There is one import for each signature, and two for bare ones, in order; and at the end of a ``further`` adapter of
+    a store the frame of the first: each memory of its own would take 4 GiB of address space. ``late``: it imports what
+    makes the ways into the host and then those of bare functions only, and exports the ``table``.
     """
     assert not further or not any(signature[2] for signature in signatures)
-    tables = [b"\x70\x01" + 2 * _unsigned(2 * LANES)] if any(map(is_lanes, signatures)) else []
+    assert late or not any(map(is_lanes, signatures))
+    assert not late or (not further and len(signatures) <= MOST)
+    slots = first_slot(signatures)
+    size = slots + len(signatures)
     kinds = sorted({signature[:2] for signature in signatures})
     types = [bytes([0x60, 0, 0])]
     for params, result in kinds:
@@ -154,18 +182,18 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
         )
     count = len(signatures)
     bodies = []
-    first = 0
-    imported = count - len(tables)
-    for signature in signatures:
+    imported = 1 if late else 0
+    for number, signature in enumerate(signatures):
         if is_lanes(signature):
             bodies.append(_lanes_body())
-            continue
-        if signature[2]:
-            bodies.append(_bare_body(first, imported))
+        elif signature[2]:
+            bodies.append(_bare_body(imported, imported + 1))
+            imported += 2
+        elif not late:
+            bodies.append(_body(signature, b"", bytes([_CALL]) + _unsigned(imported)))
             imported += 1
         else:
-            bodies.append(_body(first, signature))
-        first += 1
+            bodies.append(_body(signature, *_late(number, slots + number)))
     imports = [_name("host") + _name(str(i)) + b"\x00" + _unsigned(0) for i in range(imported)]
     functions = [_unsigned(1 + kinds.index(signature[:2])) for signature in signatures]
     memory = b"\x01\x01\x01"  # one page, and never more
@@ -174,14 +202,14 @@ def build(signatures: list[Signature], *, further: bool = False) -> bytes:
     exports = [_name(str(i)) + b"\x00" + _unsigned(imported + i) for i in range(count)]
     if not further:
         exports.append(_name("frame") + b"\x02\x00")
-    if tables:
-        exports.append(_name("lanes") + b"\x01\x00")
+    if late:
+        exports.append(_name("table") + b"\x01\x00")
     return (
         b"\0asm\x01\0\0\0"
         + _section(1, types)
         + _section(2, imports)
         + _section(3, functions)
-        + (_section(4, tables) if tables else b"")
+        + (_section(4, [b"\x70\x01" + 2 * _unsigned(size)]) if late else b"")
         + _section(5, [] if further else [memory])
         + _section(7, exports)
         + _section(10, bodies)

@@ -35,44 +35,46 @@ _RESULTS = {
 # call between the stores and what they are for: the depth is counted up before, and down after failures are settled.
 # What callbacks raised before a nested call, further out, is set aside: it is raised by the call that led to it.
 _TEMPLATE = """
-def call({arguments}):
-    {look}
-    if state.dead is not None:
-        refuse()
-    with lock:
+def make({names}):
+    def call({arguments}):
+        {look}
         if state.dead is not None:
             refuse()
-        depth = state.depth
-        reentrant = state.reentrant
-        pointer = aside = None
-        try:
-            if depth:
-                pointer = nest()
-                if parked:
-                    aside = parked[:]
-                    del parked[:]
-            else:
-                {begin}
-            state.depth = depth + 1
-            {started}
+        with lock:
+            if state.dead is not None:
+                refuse()
+            depth = state.depth
+            reentrant = state.reentrant
+            pointer = aside = None
             try:
-                {stores}
-                error = invoke()
-                if error is not None or traps[0] or parked:
-                    failed(error, traps, pointer)
-            except BaseException as exception:
+                if depth:
+                    pointer = nest()
+                    if parked:
+                        aside = parked[:]
+                        del parked[:]
+                else:
+                    {begin}
+                state.depth = depth + 1
+                {started}
                 try:
-                    interrupted(exception, traps, pointer)
-                except BaseException as another:
-                    interrupted(another, traps, pointer)
+                    {stores}
+                    error = invoke()
+                    if error is not None or traps[0] or parked:
+                        failed(error, traps, pointer)
+                except BaseException as exception:
+                    try:
+                        interrupted(exception, traps, pointer)
+                    except BaseException as another:
+                        interrupted(another, traps, pointer)
+                        raise
                     raise
-                raise
-        finally:
-            {ended}state.depth = depth
-            state.reentrant = reentrant
-            if aside:
-                parked[:0] = aside
-        return {result}
+            finally:
+                {ended}state.depth = depth
+                state.reentrant = reentrant
+                if aside:
+                    parked[:0] = aside
+            return {result}
+    return call
 """
 
 
@@ -83,13 +85,17 @@ def limits(instance: Instance, prefix: str = "") -> tuple[str, str, dict[str, An
 
 
 @cache
-def _code(params: str, result: str, begin: str, started: str, ended: str = "") -> CodeType:
+def _maker(
+    params: str, result: str, begin: str, started: str, ended: str, known: tuple[str, ...]
+) -> Callable[..., Callable[..., Any]]:
+    """What makes such a function, from what goes by these names in it."""
     names = [f"a{i}" for i in range(len(params))]
     stores = []
     for i, letter in enumerate(params):
         view, step = _VIEWS[letter]
         stores.append(f"{view}[{i * step}] = {names[i]}")
     source = _TEMPLATE.format(
+        names=", ".join(known),
         arguments=", ".join(names),
         stores="; ".join(stores) or "pass",
         result=_RESULTS[result],
@@ -98,7 +104,9 @@ def _code(params: str, result: str, begin: str, started: str, ended: str = "") -
         ended=ended,
         look=LOOK,
     )
-    return compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec")
+    namespace: dict[str, Any] = {}
+    exec(compile(source, f"<wasqlite call ({params}) -> {result or 'nothing'}>", "exec"), namespace)
+    return namespace["make"]  # type: ignore[no-any-return]
 
 
 _PREPARED = """
@@ -187,7 +195,7 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
     slots = max(len(params), len(result), 1)
     longs = (ctypes.c_int64 * (2 * slots))()  # wasmtime_val_raw_t is 16 bytes
     traps = (ctypes.c_void_p * 1)()
-    namespace: dict[str, Any] = {
+    known: dict[str, Any] = {
         "state": instance.state,
         "lock": instance.lock,
         "parked": instance.parked,
@@ -204,22 +212,21 @@ def bind(instance: Instance, name: str, *, hold_gil: bool, lanes: bool = False) 
             traps,
             hold_gil=hold_gil,
         ),
-        "extern": extern,  # owns what its address points at
         "longs": longs,
         "traps": traps,
     }
     if "F" in params + result:
-        namespace["doubles"] = (ctypes.c_double * (2 * slots)).from_buffer(longs)
+        known["doubles"] = (ctypes.c_double * (2 * slots)).from_buffer(longs)
     if "f" in params + result:
-        namespace["floats"] = (ctypes.c_float * (4 * slots)).from_buffer(longs)
+        known["floats"] = (ctypes.c_float * (4 * slots)).from_buffer(longs)
     begin, started, names = limits(instance)
-    namespace |= names | NAMES
+    known |= names | NAMES
     ended = ""
     if lanes and hold_gil:
         # Lanes rely on it that the GIL is held where the frame says so. It says so no longer when `depth` is put back,
         # before which there is no other outermost call; and nested ones have `nest` take it back.
-        namespace["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
-    exec(_code(params, result, begin, started, ended), namespace)
-    call: Callable[..., Any] = namespace.pop("call")  # popped: a function among its own globals is a cycle
+        known["held"], started, ended = instance.lanes.held, f"held[0] = {LANES}", "held[0] = 0; "
+    call = _maker(params, result, begin, started, ended, tuple(known))(*known.values())
     call.__name__ = call.__qualname__ = name
+    call.extern = extern  # type: ignore[attr-defined]  # owns what its address points at
     return call

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import sys
 from functools import cache
 
 from wasqlite.bridge import cache as disk
-from wasqlite.bridge._wasmtime import Api, api, host_machine
+from wasqlite.bridge._wasmtime import Api, Vec, api, host_machine
 
 MAX_WASM_STACK = 1 << 20
 """Bytes of native stack that a guest may use before it traps; SQLite's deepest test (speedtest1) needs a fraction."""
@@ -40,6 +41,8 @@ class Engine:
             for without in api.config_without:
                 without(config, False)
         self.pointer: int = api.engine_new(config)
+        self.procedure: int = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
+        """The type of functions without parameters and result; a type object belongs to one engine."""
         self.wasi: int = api.linker_new(self.pointer)
         error = api.linker_define_wasi(self.wasi)
         if error:  # pragma: no cover - only a broken library gets here

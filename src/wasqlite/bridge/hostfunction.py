@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wasqlite.bridge.adapter import UNSERVED
+from wasqlite.bridge.adapter import UNSERVED, Signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ class HostFunction:
         self.serve = serve
         self.lanes = lanes
         self.fallback = self.failure()
+
+    @property
+    def signature(self) -> Signature:
+        """What the adapter needs to know."""
+        return self.params, self.result, self.bare
 
     def failure(self) -> list[int | float]:
         """What stands in the frame's first two slots when ``call`` has raised. It is kept in ``fallback``."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 
 from wasqlite.bridge import calls
-from wasqlite.bridge._wasmtime import FUNC, GLOBAL, MEMORY, Extern, HostCallback, Value, Vec
+from wasqlite.bridge._wasmtime import GLOBAL, MEMORY, Extern, Value
+from wasqlite.bridge.adapter import first_slot
 from wasqlite.bridge.arena import Arena
 from wasqlite.bridge.errors import (
     BridgeError,
@@ -21,8 +22,9 @@ from wasqlite.bridge.errors import (
     Trap,
     UnusableInstance,
 )
+from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
-from wasqlite.bridge.trampoline import Trampoline
+from wasqlite.bridge.trampoline import Late, Trampoline, way_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from wasqlite.bridge.cdef.pointer import Pointer
     from wasqlite.bridge.cdef.typed import Stats, Typed
     from wasqlite.bridge.engine import Engine
-    from wasqlite.bridge.hostfunction import HostFunction
     from wasqlite.bridge.interruption import Interruption
     from wasqlite.bridge.lanes import Lanes
     from wasqlite.bridge.library import Host, Library
@@ -81,6 +82,7 @@ class Instance:
         memory_limit: int | None,
         policy: Policy | None,
     ) -> None:
+        self._engine = engine
         api = self._api = engine.api
         self.name = name
         self.library: Library
@@ -103,6 +105,7 @@ class Instance:
         self._thunks: list[object] = []
         self._trampolines: list[Trampoline] = []
         self._bare: list[Trampoline] = []
+        self._late: Late | None = None
         self._lanes: Lanes | None = None
         self._lanes_at: tuple[ctypes.Array[ctypes.c_uint64], memoryview] | None = None
         self._frame: Extern | None = None
@@ -114,6 +117,7 @@ class Instance:
         self._finalizer.atexit = False  # a daemon thread may still be inside
         self.interruption: Interruption | None = None
         self._strict = policy is not None
+        self._wasi_is_set = False
         if policy is not None:
             self._limit(engine, store, policy, unused)
         else:
@@ -121,8 +125,6 @@ class Instance:
                 api.context_set_epoch_deadline(self._context, _NEVER)
             if memory_limit is not None:
                 api.store_limiter(store, memory_limit, -1, -1, -1, -1)
-        if not self._strict:
-            api.context_set_wasi(self._context, api.wasi_config_new())
         externs = self._externs(engine, adapter, imports, served)
         self._instance = self._instantiate(module, externs)
         self._attach_memory()
@@ -179,7 +181,8 @@ class Instance:
         imports: list[tuple[str, str, tuple[str, str] | None]],
         served: list[HostFunction | None],
     ) -> list[Extern]:
-        adapted = iter(self._adapted(adapter, [f for f in served if f is not None]))
+        functions = [f for f in served if f is not None]
+        adapted = iter(self._adapted(adapter, functions, late=not self._strict))
         externs = []
         for (module, name, _), function in zip(imports, served, strict=True):
             externs.append(next(adapted) if function is not None else self._wasi(engine, module, name))
@@ -191,6 +194,9 @@ class Instance:
             raise LinkError(
                 f"{self.name} imports {module}.{name}, which neither the policy nor a host function provides"
             )
+        if not self._wasi_is_set:
+            self._api.context_set_wasi(self._context, self._api.wasi_config_new())
+            self._wasi_is_set = True
         first, second = module.encode(), name.encode()
         if not self._api.linker_get(
             engine.wasi, self._context, first, len(first), second, len(second), ctypes.byref(extern)
@@ -198,25 +204,26 @@ class Instance:
             raise LinkError(f"{self.name} imports {module}.{name}, which no host function provides")
         return extern
 
-    def _adapted(self, adapter: int, functions: list[HostFunction]) -> list[Extern]:
-        """The adapter's exports, one per host function, with the trampolines behind them."""
+    def _adapted(self, adapter: int, functions: list[HostFunction], *, late: bool = False) -> list[Extern]:
+        """The adapter's exports, one per host function, with the trampolines behind them, or what makes them late."""
         if not functions:
             return []
         api, context = self._api, self._context
-        nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
-        externs = []
-        trampolines = [Trampoline(function, self.parked, self.state) for function in functions if not function.lanes]
+        at_once = functions
+        if late:
+            slot = first_slot([function.signature for function in functions])
+            self._late = Late(self._engine, context, functions, slot, self.parked, self.state)
+            # A signal is no reason for the guest to fail: it does what it does as often as it must.
+            make = HostFunction("host", "late", "", "", self._late.make, retry=True)
+            at_once = [make, *(f for f in functions if f.bare and not f.lanes)]
+        trampolines = [Trampoline(function, self.parked, self.state) for function in at_once]
         self._trampolines += trampolines
-        self._bare += [trampoline for trampoline in trampolines if trampoline.second is not None]
-        callbacks = [trampoline.callback for trampoline in trampolines]
-        callbacks += [trampoline.second for trampoline in trampolines if trampoline.second is not None]
-        for callback in callbacks:
-            thunk = HostCallback(callback)
-            extern = Extern(kind=FUNC)
-            api.func_new(context, nothing, thunk, None, None, extern.address)
-            self._thunks.append(thunk)
-            externs.append(extern)
-        api.functype_delete(nothing)
+        externs = []
+        for trampoline in trampolines:
+            externs.append(way_into(self._engine, context, trampoline.callback, self._thunks))
+            if trampoline.second is not None:
+                self._bare.append(trampoline)
+                externs.append(way_into(self._engine, context, trampoline.second, self._thunks))
         if self._frame is not None:
             externs.append(self._frame)
         instance = api.instantiate(context, adapter, externs)
@@ -227,13 +234,15 @@ class Instance:
         frame = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
         for trampoline in trampolines:
             trampoline.attach(frame)
-        if len(trampolines) < len(functions):
-            self._lanes_at = instance, frame
-        return [self._export(instance, str(i), FUNC) for i in range(len(functions))]
+        if self._late is not None and late:
+            self._late.attach(instance, frame)
+            if any(function.lanes for function in functions):
+                self._lanes_at = instance, frame
+        return api.numbered(context, instance, len(functions))
 
     def host_functions(self, functions: list[HostFunction]) -> list[Extern]:
         """Functions of the host, made for this instance after it was linked, such as those of callbacks."""
-        signatures = tuple((function.params, function.result, function.bare) for function in functions)
+        signatures = tuple(function.signature for function in functions)
         with self.lock:
             return self._adapted(self.adapter(signatures, further=self._frame is not None), functions)
 
@@ -284,7 +293,7 @@ class Instance:
 
             if self._lanes_at is None:
                 raise BridgeError(f"{self.name} has no host function for lanes")
-            self._lanes = Lanes(self._api, self._context, *self._lanes_at)
+            self._lanes = Lanes(self._engine, self._context, *self._lanes_at)
         return self._lanes
 
     def arena(self) -> Arena:
@@ -546,6 +555,8 @@ class Instance:
                 self._finalizer.detach()
             for trampoline in self._trampolines:
                 trampoline.close()
+            if self._late is not None:
+                self._late.close()
             if self._lanes is not None:
                 self._lanes.close()
 

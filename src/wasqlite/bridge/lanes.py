@@ -17,14 +17,15 @@ import ctypes
 from collections.abc import Generator
 from functools import cache
 
-from wasqlite.bridge._wasmtime import FUNC, TABLE, Extern, HostCallback, Vec
+from wasqlite.bridge._wasmtime import FUNC, TABLE, Extern
 from wasqlite.bridge.adapter import HELD, LANES
+from wasqlite.bridge.trampoline import way_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from wasqlite.bridge._wasmtime import Api
+    from wasqlite.bridge.engine import Engine
 
 
 @cache
@@ -37,12 +38,12 @@ def _next() -> int | None:
 class Lanes:
     """The lanes of one instance: generators by the number that the guest gives its host function with ``lanes``."""
 
-    __slots__ = ("_api", "_context", "_kept", "_table", "held")
+    __slots__ = ("_context", "_engine", "_kept", "_table", "held")
 
-    def __init__(self, api: Api, context: int, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
-        self._api = api
+    def __init__(self, engine: Engine, context: int, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
+        self._engine = engine
         self._context = context
-        table = api.export(context, adapter, "lanes", TABLE)
+        table = engine.api.export(context, adapter, "table", TABLE)
         assert table is not None
         self._table: Extern = table
         self._kept: list[object] = []
@@ -60,19 +61,15 @@ class Lanes:
         It must have the nets of ``trampoline`` and yield nothing but None.
         """
         assert 0 <= number < LANES
-        api, context = self._api, self._context
-        nothing = api.functype_new(ctypes.byref(Vec()), ctypes.byref(Vec()))
-        thunk = HostCallback(generator.__next__)
-        through_ctypes = Extern(kind=FUNC)
-        api.func_new(context, nothing, thunk, None, None, through_ctypes.address)
+        engine, api, context = self._engine, self._engine.api, self._context
+        through_ctypes = way_into(engine, context, generator.__next__, self._kept)
         direct = through_ctypes
         iterator = zip(generator, iter(()), strict=False)
         address = _next()
         if address is not None:
             direct = Extern(kind=FUNC)
-            api.func_new_raw(context, nothing, address, id(iterator), None, direct.address)
-        api.functype_delete(nothing)
-        self._kept += [thunk, iterator]
+            api.func_new_raw(context, engine.procedure, address, id(iterator), None, direct.address)
+            self._kept.append(iterator)
         api.set_function(context, self._table, number, through_ctypes)
         api.set_function(context, self._table, number + LANES, direct)
 

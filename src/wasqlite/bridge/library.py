@@ -48,7 +48,7 @@ class _Compiled:
         self.engine = engine
         self._modules: list[int] = []
         self.module = self._load(wasm)
-        self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool], int] = {}
+        self.adapters: dict[tuple[tuple[adapter.Signature, ...], bool, bool], int] = {}
         weakref.finalize(self, _delete, engine.api, self._modules, os.getpid()).atexit = False
 
     def _load(self, wasm: bytes) -> int:
@@ -56,13 +56,13 @@ class _Compiled:
         self._modules.append(module)
         return module
 
-    def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False) -> int:
+    def adapter(self, signatures: tuple[adapter.Signature, ...], *, further: bool = False, late: bool = False) -> int:
         if not signatures:
             return 0
-        found = self.adapters.get((signatures, further))
+        found = self.adapters.get((signatures, further, late))
         if found is None:
-            built = adapter.build(list(signatures), further=further)
-            found = self.adapters[signatures, further] = self._load(built)
+            built = adapter.build(list(signatures), further=further, late=late)
+            found = self.adapters[signatures, further, late] = self._load(built)
         return found
 
 
@@ -96,6 +96,7 @@ class Library:
         self._types = types
         self._name = name
         self._abi = abi
+        self._abi_checked = False
         self._wasm = wasm if interruptible else None
         first = engine(interruptible)
         self._compiled = {first: _Compiled(first, wasm)}
@@ -211,14 +212,14 @@ class Library:
                 for function in host(memory):
                     provided[function.module, function.name] = function
             served = [self._provider(item, provided) for item in self.imports]
-            signatures = tuple((f.params, f.result, f.bare) for f in served if f is not None)
+            signatures = tuple(f.signature for f in served if f is not None)
             compiled = self._first if policy is None else self._for(policy)
             instance = Instance(
                 compiled.engine,
                 self._name,
                 self.exports,
                 compiled.module,
-                compiled.adapter(signatures),
+                compiled.adapter(signatures, late=policy is None),
                 self.imports,
                 served,
                 memory,
@@ -247,7 +248,7 @@ class Library:
                 if (self.exports["_initialize"] or "?")[0]:
                     raise LinkError(f"{self._name} exports an _initialize that is no function without parameters")
                 instance.function("_initialize")()
-            if self._abi is not None:
+            if self._abi is not None and not self._abi_checked:
                 export, wanted = self._abi
                 found = instance.function(export)()
                 if found != wanted:
@@ -255,6 +256,7 @@ class Library:
                         f"{self._name} has ABI {found}, and this bridge needs {wanted}: "
                         "the module and the Python code are of different versions; reinstall the package"
                     )
+                self._abi_checked = True  # all instances are of the same code
         except BaseException:
             instance.close()
             raise

@@ -13,13 +13,17 @@ from collections.abc import Callable, Generator
 from functools import partial
 from struct import Struct
 
-from wasqlite.bridge.adapter import ARGUMENTS
+from wasqlite.bridge._wasmtime import FUNC, TABLE, Extern, HostCallback
+from wasqlite.bridge.adapter import ARGUMENTS, READY, REQUEST
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ctypes
     from typing import Any
+
+    from wasqlite.bridge.engine import Engine
 
     Unpack = Callable[[memoryview, int], tuple[Any, ...]]
 
@@ -85,6 +89,69 @@ class Trampoline:
         """Break the reference cycles."""
         self._generators.clear()
         self._pool.clear()
+
+
+class Late:
+    """Makes an adapter's ways into the host, each when its function is called for the first time.
+
+    Its own is ``make``. What it refers to does not lead back to it, so that it goes with the instance.
+    """
+
+    __slots__ = (
+        "_adapter", "_context", "_engine", "_first", "_frame", "_functions", "_kept", "_parked", "_request", "_state",
+        "_trampolines",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        engine: Engine,
+        context: int,
+        functions: list[HostFunction],
+        first: int,
+        parked: list[BaseException],
+        state: State,
+    ) -> None:
+        """``first`` is the slot of the first function in the adapter's table."""
+        self._engine = engine
+        self._context = context
+        self._functions = functions
+        self._first = first
+        self._parked = parked
+        self._state = state
+        self._kept: list[object] = []
+        self._trampolines: list[Trampoline] = []
+
+    def attach(self, adapter: ctypes.Array[ctypes.c_uint64], frame: memoryview) -> None:
+        """Tell where the table and the frame are."""
+        self._adapter = adapter
+        self._frame = frame
+        self._request = frame[REQUEST : REQUEST + 4].cast("i")
+
+    def make(self) -> None:
+        """Make the way whose number is in the frame. It can be made again, if this is left early."""
+        engine, context, number = self._engine, self._context, self._request[0]
+        trampoline = Trampoline(self._functions[number], self._parked, self._state)
+        trampoline.attach(self._frame)
+        self._trampolines.append(trampoline)
+        way = way_into(engine, context, trampoline.callback, self._kept)
+        table = engine.api.export(context, self._adapter, "table", TABLE)
+        assert table is not None
+        engine.api.set_function(context, table, self._first + number, way)
+        self._frame[READY + number] = 1
+
+    def close(self) -> None:
+        """Break the reference cycles."""
+        for trampoline in self._trampolines:
+            trampoline.close()
+
+
+def way_into(engine: Engine, context: int, callback: Callable[[], None], kept: list[object]) -> Extern:
+    """A function of the store, without parameters and result, that calls this. ``kept`` owns what it refers to."""
+    thunk = HostCallback(callback)
+    extern = Extern(kind=FUNC)
+    engine.api.func_new(context, engine.procedure, thunk, None, None, extern.address)
+    kept.append(thunk)
+    return extern
 
 
 def _wide(function: HostFunction, slot: Any) -> Callable[..., int]:

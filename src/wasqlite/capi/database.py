@@ -16,7 +16,7 @@ from wasqlite.capi.constants import (
     SQLITE_OK,
     SQLITE_ROW,
 )
-from wasqlite.capi.library import library
+from wasqlite.capi.library import fixed, library
 from wasqlite.capi.progress import Interrupt
 from wasqlite.capi.quick import INPUT_AT, RECORD_AT
 from wasqlite.capi.sandbox import Handle, HostSide, Sandbox
@@ -85,7 +85,10 @@ class Database:
         # What may wait for a lock or run long gives the GIL up.
         self.call_prepare = function("wsq_prepare")
         self.call_execute = function("wsq_execute")
-        self.status_at: int = function("wsq_status", hold_gil=True)()
+        same = fixed(instance)
+        if not same.status_at:
+            same.status_at = function("wsq_status", hold_gil=True)()
+        self.status_at = same.status_at
         self.record_at, self.input_at = self.status_at + RECORD_AT, self.status_at + INPUT_AT
         self.take_status(status.read(self.memory.view, self.status_at))
         self.autocommit = 1
@@ -220,21 +223,24 @@ class Database:
 
     # -- the C functions ---------------------------------------------------------------------------------------
 
-    def open(self, path: bytes, flags: int) -> Failure | None:
-        """Open a database file; ``path`` has no NUL.
+    def open(self, path: bytes, flags: int, milliseconds: int = 0) -> Failure | None:
+        """Open a database file, and wait that long for locks before SQLITE_BUSY; ``path`` has no NUL.
 
-        https://sqlite.org/c3ref/open.html
+        https://sqlite.org/c3ref/open.html, https://sqlite.org/c3ref/busy_timeout.html
         """
         with self.lock:
             if self.dropped:
                 self.drain()
-            self.function("wsq_open")(self.put(path + b"\0"), flags, 0)
+            self.function("wsq_open")(self.put(path + b"\0"), flags, 0, milliseconds)
             found, failure = self.finish()
             self._handle = self._entry.address = found.handle
             if found.handle:
                 self.sandbox.handles.add(self._entry)
             if failure is None:
-                self.sql_length = self.limit(SQLITE_LIMIT_SQL_LENGTH)
+                same = fixed(self.instance)
+                if not same.sql_length:
+                    same.sql_length = self.limit(SQLITE_LIMIT_SQL_LENGTH)
+                self.sql_length = same.sql_length
             return _OUT_OF_MEMORY if failure is not None and not found.handle else failure
 
     def close(self) -> None:
@@ -311,14 +317,6 @@ class Database:
                 if found.tail:
                     start += found.tail  # what came before is done
                     since = None
-
-    def busy_timeout(self, milliseconds: int) -> None:
-        """Wait that long for locks before SQLITE_BUSY.
-
-        https://sqlite.org/c3ref/busy_timeout.html
-        """
-        with self.lock:
-            self.function("sqlite3_busy_timeout", hold_gil=True)(self._handle, milliseconds)
 
     def limit(self, category: int, value: int = -1) -> int:
         """Set a run-time limit (negative: only ask) and return its former value, -1 if there is no such category.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 
-from wasqlite.bridge import Library
+from wasqlite.bridge import Instance, Library
 
 ABI = 7
 # Without pathlib, whose import would be a tenth of a warm start.
@@ -23,6 +24,27 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class Fixed:
+    """What is the same for all new connections in instances of one library, 0 while nobody has asked the guest."""
+
+    __slots__ = ("sql_length", "status_at")
+
+    def __init__(self) -> None:
+        self.status_at = 0
+        """The address of the status block."""
+        self.sql_length = 0
+        """The limit SQLITE_LIMIT_SQL_LENGTH that a connection begins with."""
+
+
+_fixed: weakref.WeakKeyDictionary[Library, Fixed] = weakref.WeakKeyDictionary()
+
+
+def fixed(instance: Instance) -> Fixed:
+    """That of this instance's library."""
+    found = _fixed.get(instance.library)
+    return found if found is not None else _fixed.setdefault(instance.library, Fixed())
 
 
 def library() -> Library:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from wasqlite.bridge.hostfunction import HostFunction
 from wasqlite.bridge.wasi.errno import ENOTSUP
 from wasqlite.bridge.wasi.layout import MODULE
@@ -25,6 +27,7 @@ def _refuse(*_: int) -> int:
     return ENOTSUP
 
 
+@cache
 def denied() -> list[HostFunction]:
     """One refusal for each."""
     return [
