@@ -130,7 +130,13 @@ def test_a_lookup_that_begins_to_call_is_no_longer_quick(con):
 def test_another_thread_gets_on_and_can_interrupt():
     con = wasqlite.connect(":memory:", check_same_thread=False)
     fill(con, 300)
-    con.create_function("f", 1, lambda x: x)
+    running = threading.Event()
+
+    def called(x):
+        running.set()
+        return x
+
+    con.create_function("f", 1, called)
     endless = "select sum(f(x)) from (select a.x from t a, t b, t c, t d where ?)"
     con.execute(endless, (0,)).fetchall()
     short = "select sum(f(x)) from t"
@@ -139,6 +145,7 @@ def test_another_thread_gets_on_and_can_interrupt():
     statement(con, endless).calls = True
 
     def other():
+        running.wait()  # an interrupt that comes before the query is for nobody
         with wasqlite.connect(":memory:") as mine:
             fill(mine)
             mine.create_function("f", 1, lambda x: x)
@@ -147,6 +154,7 @@ def test_another_thread_gets_on_and_can_interrupt():
         con.interrupt()
 
     found = []
+    running.clear()
     thread = threading.Thread(target=other)
     thread.start()
     with pytest.raises(wasqlite.OperationalError, match="interrupted"):
