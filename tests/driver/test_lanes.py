@@ -88,6 +88,7 @@ def con():
     opened.close()
 
 
+@pytest.mark.usual_batches
 def test_the_gil_is_held_for_who_calls_all_the_time_and_no_longer(con):
     fill(con, 5000)
     con.create_function("f", 1, lambda x: x)
