@@ -173,8 +173,8 @@ int vfs_shm_map(sqlite3_file *file, int region, int size, int extend, void volat
 
 /* A lock that SQLite has given up and the host still holds, so that one host call does two things. A writer ends by dropping WRITE
  * and then its read lock; a reader whose mark is out of date takes that mark's lock for writing, drops it and takes it for
- * reading at once, which becomes a downgrade. Nothing else may happen in between: whatever the VFS is asked next, and the end
- * of the call into this module, settles it. */
+ * reading at once, which becomes a downgrade. Nothing else may happen in between: other uses of locks and files, sleeping,
+ * and the end of the call into this module settle it. */
 static struct {
   struct vfs_shm *shm; /* NULL: nothing is late */
   int offset;

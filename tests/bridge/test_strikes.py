@@ -180,7 +180,7 @@ def test_what_was_not_closed_to_its_end_can_be_closed_again(library):
         if not more:
             break
         counts.append(mappings())
-    assert len(counts) > 3
+    assert len(counts) > (10 if sys.version_info < (3, 13) else 3)  # 3.13 traces fewer places
     assert counts[-1] <= counts[2] + 1
 
 
